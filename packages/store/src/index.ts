@@ -1,0 +1,2 @@
+export { keys, parseKey, prefixes, type ParsedKey } from './keys';
+export type * from './types';
