@@ -19,5 +19,35 @@ export * from './gen/megrez/v1/shard.client';
 export * from './gen/megrez/v1/shard.grpc-server';
 export * from './gen/megrez/v1/subnet';
 export * from './gen/megrez/v1/vpc';
-export { MegrezError, type Code } from './error';
-export { formatAddress, parseAddress, parseCidr, contains, hostRange, defaultMac, type Address, type Cidr } from './address';
+export {
+  type Address,
+  addressFromBigint,
+  addressFromHex,
+  addressHex,
+  addressToBigint,
+  compareAddresses,
+  type Family,
+  familyOf,
+  formatAddress,
+  parseAddress,
+  sameAddress,
+} from './address';
+export {
+  broadcastAddress,
+  type Cidr,
+  cidrContainsCidr,
+  cidrSize,
+  contains,
+  firstHost,
+  type HostRange,
+  hostRange,
+  lastAddress,
+  networkAddress,
+  nthAddress,
+  overlaps,
+  parseCidr,
+} from './cidr';
+export { type Code, codes, type ErrorFields, MegrezError } from './error';
+export { limits } from './limits';
+export { defaultMac, formatMac, gatewayMac, type Mac, parseMac } from './mac';
+export { type Kind, objectName, parseEndpointPath, parseSubnetPath, parseVpcPath, validateName } from './names';
