@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the datapath and its users share: rows of every map, verdicts, limits. The only definition: the row codecs of
+ * packages/abi are generated from the BTF this file leaves in the object.
+ *
+ * Integers are in host order unless their type says __be. Times are nanoseconds of CLOCK_MONOTONIC.
+ */
+#ifndef MEGREZ_ABI_H
+#define MEGREZ_ABI_H
+
+#include <linux/types.h>
+
+#pragma clang diagnostic push
+#pragma clang diagnostic error "-Wpadded"
+
+enum limit {
+	PORTS_MAX = 16384,	  /* endpoints with an interface on one host */
+	ENDPOINTS_MAX = 32768,	  /* local endpoints and tombstones of one host */
+	MAPPINGS_MAX = 1 << 20,	  /* endpoints of the slots one host owns */
+	PATHS_MAX = 1 << 17,	  /* answers one host remembers */
+	SLOTS_MAX = 1 << 20,	  /* slot rows one host uses: 4,096 tables */
+	HOSTS_MAX = 8192,	  /* hosts one host asks */
+	NETWORKS_MAX = 8192,	  /* VNIs known on one host */
+	NOTICES_MAX = 16384,	  /* notices whose rate is watched */
+	DROPS_MAX = 16384,	  /* (VNI, verdict) pairs counted */
+	UNDERLAY_PREFIXES_MAX = 256,
+	SLOT_COUNT = 256,
+	HOPS_MAX = 4,		  /* times one packet may be passed on */
+	OPTION_BYTES_MAX = 64,	  /* Geneve options of one packet of ours */
+	SUBNET_NUMBER_MAX = 0xffffff, /* see struct path_option: keeps GRO from reading an option as a frame */
+	NOTICE_INTERVAL_MS = 10,
+	COOKIE_WINDOW_SHIFT = 31, /* a cookie is good for one to two windows of 2^31 ns */
+};
+
+/* IPv6, or IPv4-mapped IPv6. */
+struct address {
+	__be32 word[4];
+};
+
+enum program {
+	PROGRAM_ENDPOINT,
+	PROGRAM_NIC,
+	PROGRAM_BOUNCER,
+	PROGRAM_COUNT,
+};
+
+/*
+ * What became of a packet: one name for C, metrics, CLI and tests. Up to VERDICT_DROP the packet went where it should;
+ * from there on it was dropped for the reason named.
+ */
+enum verdict {
+	VERDICT_PASS,		 /* not ours: left to the host's stack or to the next program */
+	VERDICT_DIRECT,		 /* sent to the destination's host */
+	VERDICT_DIRECT_ASK,	 /* the same, asking it to renew the lease */
+	VERDICT_LOCAL,		 /* delivered on the same host */
+	VERDICT_ASK_ARP,	 /* ARP request sent to a bouncer */
+	VERDICT_ASK_DATA,	 /* data sent through a bouncer, asking */
+	VERDICT_ARP_GATEWAY,	 /* ARP for the gateway answered on the spot */
+	VERDICT_ARP_LOCAL,	 /* ARP for an endpoint of the same host answered on the spot */
+	VERDICT_ARP_PATH,	 /* ARP answered from a known path */
+	VERDICT_ARP_OWNED,	 /* ARP answered from this host's own slot */
+	VERDICT_PING_GATEWAY,	 /* ping of the gateway answered on the spot */
+	VERDICT_DELIVERED,	 /* delivered to a local endpoint */
+	VERDICT_DELIVERED_TOLD,	 /* the same, and its asker was told */
+	VERDICT_ANSWERED,	 /* bouncer: ARP request turned into its reply */
+	VERDICT_ANSWERED_NONE,	 /* bouncer: the asker was told that there is no such address */
+	VERDICT_FORWARDED,	 /* bouncer: data passed on to the destination's host */
+	VERDICT_TOLD,		 /* a notice was learned from */
+	VERDICT_TOLD_ARP,	 /* an ARP reply was learned from and delivered */
+	VERDICT_TOLD_NONE,	 /* learned that there is no such address */
+
+	VERDICT_DROP,		 /* first of the drops; itself never given */
+	VERDICT_NO_PORT,	 /* from an interface without a row */
+	VERDICT_MALFORMED,	 /* truncated, or headers that contradict each other */
+	VERDICT_VLAN,		 /* tagged frame */
+	VERDICT_ETHERTYPE,	 /* neither IPv4 nor ARP */
+	VERDICT_SPOOFED_MAC,
+	VERDICT_SPOOFED_IP,
+	VERDICT_SPOOFED_ARP,	 /* ARP sender is not the endpoint */
+	VERDICT_ARP_SELF,	 /* own address: duplicate address detection or an announcement */
+	VERDICT_ARP_REPLY,	 /* unasked ARP reply of an endpoint */
+	VERDICT_BROADCAST,
+	VERDICT_MULTICAST,
+	VERDICT_TO_SELF,	 /* from an endpoint to its own address */
+	VERDICT_TO_GATEWAY,	 /* to the gateway, and no ping */
+	VERDICT_NO_ROUTE,	 /* outside the subnet */
+	VERDICT_TOO_BIG,	 /* larger than the endpoint's MTU */
+	VERDICT_UNKNOWN_ADDRESS, /* no endpoint has this address */
+	VERDICT_ASK_BUDGET,	 /* the endpoint asks too often */
+	VERDICT_NO_OWNER,	 /* nobody known owns the slot */
+	VERDICT_NO_NEXT_HOP,	 /* the owner's link address is not known yet */
+	VERDICT_FORGED_SOURCE,	 /* outer source outside the underlay prefixes */
+	VERDICT_FORGED_HOST,	 /* asker is not the outer source */
+	VERDICT_FORGED_COOKIE,	 /* an answer nobody asked for */
+	VERDICT_STALE,		 /* an answer older than what is known */
+	VERDICT_BAD_OPTION,	 /* options cut short, too many, or of absurd length */
+	VERDICT_UNKNOWN_OPTION,	 /* critical, and not of this version */
+	VERDICT_UNKNOWN_OP,
+	VERDICT_HOPS,		 /* passed on too often */
+	VERDICT_NOT_HOLDER,	 /* asked about a slot this host does not hold */
+	VERDICT_NOT_HERE,	 /* no such endpoint on this host */
+	VERDICT_KERNEL,		 /* a kernel helper refused */
+	VERDICT_COUNT,
+};
+
+/* `endpoint` finds here whose interface a packet came from. */
+struct port_key {
+	__u32 ifindex;
+};
+
+struct port {
+	__u32 vni;
+	__u32 subnet;
+	struct address ip;
+	struct address gateway;
+	struct address network;
+	struct address mask;	/* of `network`: ones over the prefix */
+	__u64 generation;
+	__u8 mac[6];
+	__u16 mtu;
+};
+
+struct endpoint_key {
+	__u32 vni;
+	struct address ip;
+};
+
+enum endpoint_flag {
+	ENDPOINT_VETH = 1, /* the interface has a peer to deliver into; else it is a tap */
+};
+
+/* An endpoint of this host. */
+struct endpoint {
+	__u32 ifindex;	/* host side; 0: no interface */
+	__u32 flags;
+	__u64 generation;
+	__u8 mac[6];
+	__u8 padding[2];
+};
+
+/* A bouncer's answer. */
+struct mapping {
+	struct address host;
+	__u64 generation;
+	__u8 mac[6];
+	__u8 padding[2];
+};
+
+enum path_state {
+	PATH_ASKED, /* no answer yet */
+	PATH_TOLD,
+	PATH_NONE,  /* there is no such address */
+};
+
+/*
+ * A host's cached answer. Elements of an LRU map are reused under readers, so the value repeats its key: copy, then
+ * compare.
+ */
+struct path {
+	struct endpoint_key key;
+	__u32 state;
+	struct address host;
+	__u64 generation;
+	__u64 told_at;
+	__u64 asked_at;
+	__u64 checked_at; /* when a bouncer was last asked */
+	__u8 mac[6];
+	__u8 asks;	  /* unanswered, saturating */
+	__u8 padding;
+};
+
+struct slot_key {
+	__u32 vni;
+	__u32 subnet;
+	__u32 slot;
+};
+
+/* Who owns a slot. */
+struct slot_owners {
+	struct address primary;
+	struct address secondary; /* all zero: none */
+	__u32 epoch;
+	__u32 padding;
+	__u64 generation;
+};
+
+enum holding_state {
+	HOLDING_LOADING = 1,
+	HOLDING_SERVING,
+	HOLDING_LEAVING,
+};
+
+/* This host holds the slot; written when its mappings are complete. */
+struct holding {
+	__u32 state;
+	__u32 epoch;
+	__u64 generation;
+};
+
+struct host_key {
+	struct address host;
+};
+
+/* The link-layer next hop to a host that this host asks. */
+struct next_hop {
+	__u32 ifindex;
+	__u8 destination[6];
+	__u8 source[6];
+};
+
+struct network_key {
+	__u32 vni;
+};
+
+/* A VNI with a subnet known here. */
+struct network {
+	__u64 generation;
+};
+
+struct prefix_key {
+	__u32 length; /* bits of the 16-byte address */
+	struct address address;
+};
+
+struct prefix {
+	__u32 accepted;
+};
+
+/* One row: what this host is. */
+struct config {
+	struct address self; /* underlay address */
+	__u64 secret[2];
+	__u64 soft_lease_ns;
+	__u64 hard_lease_ns;
+	__u64 check_ns;
+	__u64 retry_ns;
+	__u64 negative_ns;
+	__u64 ask_interval_ns; /* one over the endpoint's asks per second */
+	__u64 ask_burst_ns;
+	__u32 nic;	       /* ifindex */
+	__u32 padding;
+};
+
+/* One row: until when this host may call an address unknown. */
+struct attachment {
+	__u64 until;
+};
+
+/* When the endpoint's next ask is due (generic cell rate algorithm). */
+struct budget {
+	__u64 due;
+};
+
+struct notice_key {
+	struct address asker;
+	struct endpoint_key about;
+};
+
+struct notice {
+	__u64 sent_at;
+};
+
+struct counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+struct drop_key {
+	__u32 vni;
+	__u32 verdict;
+};
+
+/* Seen from the endpoint: sent by it, received by it. */
+struct traffic {
+	struct counter sent;
+	struct counter received;
+};
+
+#pragma clang diagnostic pop
+
+_Static_assert(sizeof(struct address) == 16, "addresses are 16 bytes");
+_Static_assert(sizeof(struct endpoint_key) == 20, "no holes in keys");
+_Static_assert(sizeof(struct path) == 96, "path");
+
+#endif

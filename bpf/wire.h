@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The wire format: Geneve (RFC 8926) over IPv4 and UDP, and the options of our class. */
+#ifndef MEGREZ_WIRE_H
+#define MEGREZ_WIRE_H
+
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/udp.h>
+
+#include "abi.h"
+
+#define GENEVE_PORT 6081
+#define GENEVE_PROTOCOL 0x6558	/* Ethernet payload */
+#define OPTION_CLASS 0xff4d	/* experimental range */
+#define OPTION_CRITICAL 0x80
+#define OPTION_PATH 0x81	/* critical: whoever does not know it must not deliver the packet */
+#define OPTION_TAG 0x02
+
+struct geneve_header {
+	__u8 version_length; /* version 2 bits, option length in words 6 bits */
+	__u8 flags;
+	__be16 protocol;
+	__u8 vni[3];
+	__u8 reserved;
+} __attribute__((packed));
+
+struct option_header {
+	__be16 class;
+	__u8 type;
+	__u8 length; /* of the body, in words, low 5 bits */
+} __attribute__((packed));
+
+enum op {
+	OP_ASK = 1,
+	OP_TELL,
+	OP_NONE,
+	OP_GONE,
+	OP_PIN,
+	OP_ECHO,
+};
+
+/*
+ * ASK and its answers have one length, so that a bouncer answers in place. GRO of the kernel's tunnel takes the bytes
+ * behind the 8-byte header for a frame: here it would find its type in the upper half of `subnet`, which is below
+ * 0x100 and therefore no protocol that GRO merges.
+ */
+struct path_option {
+	struct option_header header;
+	__u8 op;
+	__u8 hops;
+	__be16 reserved;
+	__be32 epoch;
+	__be32 subnet;
+	__be64 cookie;
+	__be64 generation;
+	__be32 host; /* asked: of the asker; told: of the endpoint */
+	__u8 mac[6];
+	__be16 reserved2;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct path_option) == 44, "path option");
+_Static_assert(__builtin_offsetof(struct path_option, subnet) == 12, "see above");
+
+/* What goes between the Ethernet header of the underlay and the inner IP packet. */
+struct outer_direct {
+	struct iphdr ip;
+	struct udphdr udp;
+	struct geneve_header geneve;
+	struct ethhdr inner;
+} __attribute__((packed));
+
+struct outer_ask {
+	struct iphdr ip;
+	struct udphdr udp;
+	struct geneve_header geneve;
+	struct path_option path;
+	struct ethhdr inner;
+} __attribute__((packed));
+
+/* Endpoint MTU = underlay MTU - this. */
+#define ENCAPSULATION_MAX (sizeof(struct outer_direct) + OPTION_BYTES_MAX)
+_Static_assert(sizeof(struct outer_ask) <= ENCAPSULATION_MAX, "the endpoint MTU leaves room for every option");
+
+struct arp_packet {
+	__be16 hardware;
+	__be16 protocol;
+	__u8 hardware_length;
+	__u8 protocol_length;
+	__be16 operation;
+	__u8 sender_mac[6];
+	__be32 sender;
+	__u8 target_mac[6];
+	__be32 target;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct arp_packet) == 28, "ARP for IPv4 on Ethernet");
+
+/* The gateway of every subnet, seen from its endpoints. */
+#define GATEWAY_MAC { 0x02, 0x4d, 0x67, 0x77, 0x00, 0x01 }
+
+#endif
