@@ -1,0 +1,106 @@
+// `npm run check`: everything that can be said about the sources without running them.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import { join, relative } from 'node:path';
+import { clangArguments } from './build.mjs';
+import { generators } from './generate.mjs';
+import { root } from './paths.mjs';
+import { prepare, setup } from './setup.mjs';
+import { files } from './stamp.mjs';
+import { must, step, UserError } from './step.mjs';
+import { summary } from './test.mjs';
+
+/** Every BPF header says itself what it needs: it compiles alone. */
+async function headersAlone() {
+  const flags = await clangArguments();
+  for (const header of files(join(root, 'bpf'), (path) => path.endsWith('.h'))) {
+    const quiet = ['-Wno-unused-function', '-Wno-unused-variable', '-Wno-pragma-once-outside-header'];
+    await must('clang', [...flags, ...quiet, '-x', 'c', '-fsyntax-only', header]);
+  }
+}
+
+const contents = (directory) =>
+  new Map(files(directory).map((path) => [relative(directory, path), readFileSync(path, 'utf8')]));
+
+/** Names that differ between two directories' contents. */
+export function differences(before, after) {
+  return [...new Set([...before.keys(), ...after.keys()])]
+    .filter((name) => before.get(name) !== after.get(name))
+    .sort();
+}
+
+/** Makes a generated directory anew, compares, and puts back what was there. */
+async function drift({ directory, write }) {
+  const absolute = join(root, directory);
+  const before = contents(absolute);
+  try {
+    await write();
+  } finally {
+    const changed = differences(before, contents(absolute));
+    for (const name of changed) {
+      if (before.has(name)) {
+        writeFileSync(join(absolute, name), before.get(name));
+      } else {
+        rmSync(join(absolute, name));
+      }
+    }
+    if (changed.length > 0) {
+      // biome-ignore lint/correctness/noUnsafeFinally: drift outranks a generator's own failure, which it includes.
+      throw new UserError(`${changed.map((name) => join(directory, name)).join(' ')} differ; run: npm run generate`);
+    }
+  }
+}
+
+/** The proto bindings are written by many programs' worth of readers: they are made in a temporary directory. */
+async function protoDrift() {
+  const temporary = mkdtempSync(join(os.tmpdir(), 'megrez-proto-'));
+  try {
+    // buf prepends --output to the plugin's own `out`, ../packages/model/src/gen.
+    await must('buf', ['generate', '--output', join(temporary, 'proto')], { cwd: join(root, 'proto') });
+    const committed = 'packages/model/src/gen';
+    const changed = differences(contents(join(root, committed)), contents(join(temporary, committed)));
+    if (changed.length > 0) {
+      throw new UserError(`${changed.map((name) => join(committed, name)).join(' ')} differ; run: npm run generate`);
+    }
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+}
+
+const checks = {
+  build: setup,
+  'biome (format, lint)': () => must('biome', ['ci', '--colors=off', '--max-diagnostics=50', '.']),
+  'oxlint (type-aware)': () => must('oxlint', ['--type-aware', '--deny-warnings']),
+  tsc: () => must('tsc', ['-p', root, '--pretty', 'false']),
+  'knip (unused files, exports, dependencies)': () => must('knip', ['--no-progress']),
+  'buf lint': () => must('buf', ['lint'], { cwd: join(root, 'proto') }),
+  'proto bindings are what the protos say': protoDrift,
+  'row codecs are what bpf/abi.h says': async () => {
+    for (const generator of generators().filter(({ directory }) => directory.startsWith('packages/abi'))) {
+      await drift(generator);
+    }
+  },
+  'bpf headers compile alone': headersAlone,
+};
+
+/** Runs every check, also after a failure. With arguments: those whose name starts with one of them. */
+export async function check(args) {
+  await prepare();
+  const chosen = Object.entries(checks).filter(
+    ([name]) => args.length === 0 || args.some((arg) => name.startsWith(arg)),
+  );
+  const failures = [];
+  for (const [name, work] of chosen) {
+    try {
+      await step(name, work);
+    } catch (error) {
+      if (!(error instanceof UserError)) {
+        throw error;
+      }
+      failures.push(error.message);
+      process.stderr.write(`${error.message}\n`);
+    }
+  }
+  process.stdout.write(`${summary({ passed: chosen.length - failures.length, failed: failures.length })}\n`);
+  return failures.length > 0 ? 1 : 0;
+}
