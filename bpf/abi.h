@@ -132,7 +132,7 @@ enum endpoint_flag {
 /* An endpoint of this host. */
 struct endpoint {
 	__u32 ifindex;	/* host side; 0: no interface */
-	__u32 flags;
+	enum endpoint_flag flags;
 	__u64 generation;
 	__u8 mac[6];
 	__u8 padding[2];
@@ -158,7 +158,7 @@ enum path_state {
  */
 struct path {
 	struct endpoint_key key;
-	__u32 state;
+	enum path_state state;
 	struct address host;
 	__u64 generation;
 	__u64 told_at;
@@ -192,7 +192,7 @@ enum holding_state {
 
 /* This host holds the slot; written when its mappings are complete. */
 struct holding {
-	__u32 state;
+	enum holding_state state;
 	__u32 epoch;
 	__u64 generation;
 };
@@ -267,7 +267,7 @@ struct counter {
 
 struct drop_key {
 	__u32 vni;
-	__u32 verdict;
+	enum verdict verdict;
 };
 
 /* Seen from the endpoint: sent by it, received by it. */
@@ -280,6 +280,6 @@ struct traffic {
 
 _Static_assert(sizeof(struct address) == 16, "addresses are 16 bytes");
 _Static_assert(sizeof(struct endpoint_key) == 20, "no holes in keys");
-_Static_assert(sizeof(struct path) == 96, "path");
+_Static_assert(sizeof(struct path) == 80, "path");
 
 #endif
