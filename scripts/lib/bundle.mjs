@@ -1,7 +1,7 @@
 // esbuild, with code splitting: `megrez vpc list` must not pay for loading the controller.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import { dist } from './paths.mjs';
+import { dist, node } from './paths.mjs';
 import { files } from './stamp.mjs';
 import { must, UserError } from './step.mjs';
 
@@ -81,9 +81,8 @@ export async function bundle(entryPoints) {
     writeFileSync(`${path}.${process.pid}`, contents);
     renameSync(`${path}.${process.pid}`, path);
   }
-  // What a lock file cannot promise: that the bundle parses and finds what it imports.
   for (const name of Object.keys(entryPoints)) {
-    await must(process.execPath, ['--check', join(dist, `${name}.mjs`)]);
+    await must(node, ['--check', join(dist, `${name}.mjs`)]);
   }
   return new Set(ordered.map(({ path }) => basename(path)));
 }

@@ -33,25 +33,28 @@ export function differences(before, after) {
 async function drift({ directory, write }) {
   const absolute = join(root, directory);
   const before = contents(absolute);
-  try {
-    await write();
-  } finally {
-    const changed = differences(before, contents(absolute));
-    for (const name of changed) {
-      if (before.has(name)) {
-        writeFileSync(join(absolute, name), before.get(name));
-      } else {
-        rmSync(join(absolute, name));
-      }
+  const failure = await write().catch((error) => error);
+  const changed = differences(before, contents(absolute));
+  for (const name of changed) {
+    if (before.has(name)) {
+      writeFileSync(join(absolute, name), before.get(name));
+    } else {
+      rmSync(join(absolute, name));
     }
-    if (changed.length > 0) {
-      // biome-ignore lint/correctness/noUnsafeFinally: drift outranks a generator's own failure, which it includes.
-      throw new UserError(`${changed.map((name) => join(directory, name)).join(' ')} differ; run: npm run generate`);
-    }
+  }
+  if (failure) {
+    throw failure;
+  }
+  refuse(changed.map((name) => join(directory, name)));
+}
+
+function refuse(changed) {
+  if (changed.length > 0) {
+    throw new UserError(`${changed.join(' ')}: not what the generator writes; run: npm run generate`);
   }
 }
 
-/** The proto bindings are written by many programs' worth of readers: they are made in a temporary directory. */
+/** Made in a temporary directory: half the sources import the bindings. */
 async function protoDrift() {
   const temporary = mkdtempSync(join(os.tmpdir(), 'megrez-proto-'));
   try {
@@ -72,7 +75,7 @@ const checks = {
   'biome (format, lint)': () => must('biome', ['ci', '--colors=off', '--max-diagnostics=50', '.']),
   'oxlint (type-aware)': () => must('oxlint', ['--type-aware', '--deny-warnings']),
   tsc: () => must('tsc', ['-p', root, '--pretty', 'false']),
-  'knip (unused files, exports, dependencies)': () => must('knip', ['--no-progress']),
+  'knip (unused files, exports, dependencies)': () => must('knip', ['--no-progress', '--no-config-hints']),
   'buf lint': () => must('buf', ['lint'], { cwd: join(root, 'proto') }),
   'proto bindings are what the protos say': protoDrift,
   'row codecs are what bpf/abi.h says': async () => {

@@ -36,7 +36,6 @@ export function requireRoot(what) {
 }
 
 function missingPackages() {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own format.
   const query = spawnSync('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n', ...packages], {
     encoding: 'utf8',
   });

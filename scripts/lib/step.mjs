@@ -55,7 +55,7 @@ export async function must(command, args, { hint = '', ...options } = {}) {
   const log = join(cache, 'log', `${command.split('/').at(-1)}.log`);
   mkdirSync(join(cache, 'log'), { recursive: true });
   writeFileSync(log, output);
-  const tail = output.trimEnd().split('\n').slice(-25).join('\n');
+  const tail = output.trimEnd().split('\n').slice(-60).join('\n');
   const said = [command, ...args].join(' ').slice(0, 200);
   throw new UserError(`${said} failed (${code}); all it said is in ${log}\n${tail}${hint ? `\n${hint}` : ''}`);
 }
