@@ -40,7 +40,11 @@ export const parseCidr = (text: string): Cidr => {
   const family = familyOf(address);
   const length = Number(digits);
   if (length > bitsOf(family)) {
-    throw invalid(text, 'INVALID_CIDR', `'${text}' is not a CIDR: an IPv${family} prefix has at most ${bitsOf(family)} bits`);
+    throw invalid(
+      text,
+      'INVALID_CIDR',
+      `'${text}' is not a CIDR: an IPv${family} prefix has at most ${bitsOf(family)} bits`,
+    );
   }
   const network = masked(address, length, family);
   const canonical = `${formatAddress(network)}/${length}`;
@@ -98,7 +102,8 @@ export const networkAddress = (cidr: Cidr): Address => cidr.address;
 export const lastAddress = (cidr: Cidr): Address => nthAddress(cidr, cidrSize(cidr) - 1n);
 
 /** IPv6 has none. */
-export const broadcastAddress = (cidr: Cidr): Address | undefined => (cidr.family === 4 ? lastAddress(cidr) : undefined);
+export const broadcastAddress = (cidr: Cidr): Address | undefined =>
+  cidr.family === 4 ? lastAddress(cidr) : undefined;
 
 /** The gateway's address. */
 export const firstHost = (cidr: Cidr): Address => nthAddress(cidr, 1n);

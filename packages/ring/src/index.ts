@@ -1,0 +1,4 @@
+export { slotCount, slotOf } from './hash';
+export { ownersOf, type SlotHost } from './owners';
+export { type PlaceOptions, place } from './place';
+export { type PlaceHost, preference } from './preference';
