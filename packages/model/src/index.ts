@@ -51,3 +51,4 @@ export * from './gen/megrez/v1/vpc';
 export { limits } from './limits';
 export { defaultMac, formatMac, gatewayMac, type Mac, parseMac } from './mac';
 export { type Kind, objectName, parseEndpointPath, parseSubnetPath, parseVpcPath, validateName } from './names';
+export * from './validate';
