@@ -1,0 +1,104 @@
+// Generated from the BTF of bpf/ (npm run generate). Do not edit.
+import { u32 } from '../bytes';
+import { attachmentSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeHolding, decodeHostKey, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeSlotKey, decodeSlotOwners, decodeTraffic, dropKeySize, encodeAttachment, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeHolding, encodeHostKey, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeSlotKey, encodeSlotOwners, encodeTraffic, endpointKeySize, endpointSize, holdingSize, hostKeySize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, slotKeySize, slotOwnersSize, trafficSize } from './structs';
+
+/** Every map of the object, by its name there. */
+export const maps = {
+  ports: {
+    type: 'hash',
+    max_entries: 16384,
+    key: { size: portKeySize, encode: encodePortKey, decode: decodePortKey },
+    value: { size: portSize, encode: encodePort, decode: decodePort },
+  },
+  endpoints: {
+    type: 'hash',
+    max_entries: 32768,
+    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
+    value: { size: endpointSize, encode: encodeEndpoint, decode: decodeEndpoint },
+  },
+  mappings: {
+    type: 'hash',
+    max_entries: 1048576,
+    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
+    value: { size: mappingSize, encode: encodeMapping, decode: decodeMapping },
+  },
+  slots: {
+    type: 'hash',
+    max_entries: 1048576,
+    key: { size: slotKeySize, encode: encodeSlotKey, decode: decodeSlotKey },
+    value: { size: slotOwnersSize, encode: encodeSlotOwners, decode: decodeSlotOwners },
+  },
+  holdings: {
+    type: 'hash',
+    max_entries: 1048576,
+    key: { size: slotKeySize, encode: encodeSlotKey, decode: decodeSlotKey },
+    value: { size: holdingSize, encode: encodeHolding, decode: decodeHolding },
+  },
+  next_hops: {
+    type: 'hash',
+    max_entries: 8192,
+    key: { size: hostKeySize, encode: encodeHostKey, decode: decodeHostKey },
+    value: { size: nextHopSize, encode: encodeNextHop, decode: decodeNextHop },
+  },
+  networks: {
+    type: 'hash',
+    max_entries: 8192,
+    key: { size: networkKeySize, encode: encodeNetworkKey, decode: decodeNetworkKey },
+    value: { size: networkSize, encode: encodeNetwork, decode: decodeNetwork },
+  },
+  underlay: {
+    type: 'lpm_trie',
+    max_entries: 256,
+    key: { size: prefixKeySize, encode: encodePrefixKey, decode: decodePrefixKey },
+    value: { size: prefixSize, encode: encodePrefix, decode: decodePrefix },
+  },
+  config: {
+    type: 'array',
+    max_entries: 1,
+    key: u32,
+    value: { size: configSize, encode: encodeConfig, decode: decodeConfig },
+  },
+  attached: {
+    type: 'array',
+    max_entries: 1,
+    key: u32,
+    value: { size: attachmentSize, encode: encodeAttachment, decode: decodeAttachment },
+  },
+  budgets: {
+    type: 'hash',
+    max_entries: 16384,
+    key: { size: portKeySize, encode: encodePortKey, decode: decodePortKey },
+    value: { size: budgetSize, encode: encodeBudget, decode: decodeBudget },
+  },
+  traffic: {
+    type: 'percpu_hash',
+    max_entries: 16384,
+    key: { size: portKeySize, encode: encodePortKey, decode: decodePortKey },
+    value: { size: trafficSize, encode: encodeTraffic, decode: decodeTraffic },
+  },
+  paths: {
+    type: 'lru_hash',
+    max_entries: 131072,
+    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
+    value: { size: pathSize, encode: encodePath, decode: decodePath },
+  },
+  notices: {
+    type: 'lru_hash',
+    max_entries: 16384,
+    key: { size: noticeKeySize, encode: encodeNoticeKey, decode: decodeNoticeKey },
+    value: { size: noticeSize, encode: encodeNotice, decode: decodeNotice },
+  },
+  counters: {
+    type: 'percpu_array',
+    max_entries: 150,
+    key: u32,
+    value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
+  },
+  drops: {
+    type: 'lru_percpu_hash',
+    max_entries: 16384,
+    key: { size: dropKeySize, encode: encodeDropKey, decode: decodeDropKey },
+    value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
+  },
+} as const;
+export type MapName = keyof typeof maps;

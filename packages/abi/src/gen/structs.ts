@@ -1,0 +1,598 @@
+// Generated from the BTF of bpf/ (npm run generate). Do not edit.
+import { readBytes, readGeneration, writeBytes, writeGeneration } from '../bytes';
+import type { HoldingState, PathState, Verdict } from './enums';
+
+export interface PortKey {
+  readonly ifindex: number;
+}
+
+export const portKeySize = 4;
+
+const writePortKey = (buffer: Buffer, offset: number, value: PortKey): void => {
+  buffer.writeUInt32LE(value.ifindex, offset);
+};
+
+export const encodePortKey = (value: PortKey): Buffer => {
+  const buffer = Buffer.alloc(4);
+  writePortKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodePortKey = (buffer: Buffer, offset = 0): PortKey => ({
+  ifindex: buffer.readUInt32LE(offset),
+});
+
+export interface Port {
+  readonly vni: number;
+  readonly subnet: number;
+  readonly ip: Uint8Array;
+  readonly gateway: Uint8Array;
+  readonly network: Uint8Array;
+  readonly mask: Uint8Array;
+  readonly generation: number;
+  readonly mac: Uint8Array;
+  readonly mtu: number;
+}
+
+export const portSize = 88;
+
+const writePort = (buffer: Buffer, offset: number, value: Port): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  buffer.writeUInt32LE(value.subnet, offset + 4);
+  writeBytes(buffer, offset + 8, value.ip, 16);
+  writeBytes(buffer, offset + 24, value.gateway, 16);
+  writeBytes(buffer, offset + 40, value.network, 16);
+  writeBytes(buffer, offset + 56, value.mask, 16);
+  writeGeneration(buffer, offset + 72, value.generation);
+  writeBytes(buffer, offset + 80, value.mac, 6);
+  buffer.writeUInt16LE(value.mtu, offset + 86);
+};
+
+export const encodePort = (value: Port): Buffer => {
+  const buffer = Buffer.alloc(88);
+  writePort(buffer, 0, value);
+  return buffer;
+};
+
+export const decodePort = (buffer: Buffer, offset = 0): Port => ({
+  vni: buffer.readUInt32LE(offset),
+  subnet: buffer.readUInt32LE(offset + 4),
+  ip: readBytes(buffer, offset + 8, 16),
+  gateway: readBytes(buffer, offset + 24, 16),
+  network: readBytes(buffer, offset + 40, 16),
+  mask: readBytes(buffer, offset + 56, 16),
+  generation: readGeneration(buffer, offset + 72),
+  mac: readBytes(buffer, offset + 80, 6),
+  mtu: buffer.readUInt16LE(offset + 86),
+});
+
+export interface EndpointKey {
+  readonly vni: number;
+  readonly ip: Uint8Array;
+}
+
+export const endpointKeySize = 20;
+
+const writeEndpointKey = (buffer: Buffer, offset: number, value: EndpointKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  writeBytes(buffer, offset + 4, value.ip, 16);
+};
+
+export const encodeEndpointKey = (value: EndpointKey): Buffer => {
+  const buffer = Buffer.alloc(20);
+  writeEndpointKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeEndpointKey = (buffer: Buffer, offset = 0): EndpointKey => ({
+  vni: buffer.readUInt32LE(offset),
+  ip: readBytes(buffer, offset + 4, 16),
+});
+
+export interface Endpoint {
+  readonly ifindex: number;
+  readonly flags: number;
+  readonly generation: number;
+  readonly mac: Uint8Array;
+}
+
+export const endpointSize = 24;
+
+const writeEndpoint = (buffer: Buffer, offset: number, value: Endpoint): void => {
+  buffer.writeUInt32LE(value.ifindex, offset);
+  buffer.writeUInt32LE(value.flags, offset + 4);
+  writeGeneration(buffer, offset + 8, value.generation);
+  writeBytes(buffer, offset + 16, value.mac, 6);
+};
+
+export const encodeEndpoint = (value: Endpoint): Buffer => {
+  const buffer = Buffer.alloc(24);
+  writeEndpoint(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeEndpoint = (buffer: Buffer, offset = 0): Endpoint => ({
+  ifindex: buffer.readUInt32LE(offset),
+  flags: buffer.readUInt32LE(offset + 4),
+  generation: readGeneration(buffer, offset + 8),
+  mac: readBytes(buffer, offset + 16, 6),
+});
+
+export interface Mapping {
+  readonly host: Uint8Array;
+  readonly generation: number;
+  readonly mac: Uint8Array;
+}
+
+export const mappingSize = 32;
+
+const writeMapping = (buffer: Buffer, offset: number, value: Mapping): void => {
+  writeBytes(buffer, offset, value.host, 16);
+  writeGeneration(buffer, offset + 16, value.generation);
+  writeBytes(buffer, offset + 24, value.mac, 6);
+};
+
+export const encodeMapping = (value: Mapping): Buffer => {
+  const buffer = Buffer.alloc(32);
+  writeMapping(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeMapping = (buffer: Buffer, offset = 0): Mapping => ({
+  host: readBytes(buffer, offset, 16),
+  generation: readGeneration(buffer, offset + 16),
+  mac: readBytes(buffer, offset + 24, 6),
+});
+
+export interface SlotKey {
+  readonly vni: number;
+  readonly subnet: number;
+  readonly slot: number;
+}
+
+export const slotKeySize = 12;
+
+const writeSlotKey = (buffer: Buffer, offset: number, value: SlotKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  buffer.writeUInt32LE(value.subnet, offset + 4);
+  buffer.writeUInt32LE(value.slot, offset + 8);
+};
+
+export const encodeSlotKey = (value: SlotKey): Buffer => {
+  const buffer = Buffer.alloc(12);
+  writeSlotKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeSlotKey = (buffer: Buffer, offset = 0): SlotKey => ({
+  vni: buffer.readUInt32LE(offset),
+  subnet: buffer.readUInt32LE(offset + 4),
+  slot: buffer.readUInt32LE(offset + 8),
+});
+
+export interface SlotOwners {
+  readonly primary: Uint8Array;
+  readonly secondary: Uint8Array;
+  readonly epoch: number;
+  readonly generation: number;
+}
+
+export const slotOwnersSize = 48;
+
+const writeSlotOwners = (buffer: Buffer, offset: number, value: SlotOwners): void => {
+  writeBytes(buffer, offset, value.primary, 16);
+  writeBytes(buffer, offset + 16, value.secondary, 16);
+  buffer.writeUInt32LE(value.epoch, offset + 32);
+  writeGeneration(buffer, offset + 40, value.generation);
+};
+
+export const encodeSlotOwners = (value: SlotOwners): Buffer => {
+  const buffer = Buffer.alloc(48);
+  writeSlotOwners(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeSlotOwners = (buffer: Buffer, offset = 0): SlotOwners => ({
+  primary: readBytes(buffer, offset, 16),
+  secondary: readBytes(buffer, offset + 16, 16),
+  epoch: buffer.readUInt32LE(offset + 32),
+  generation: readGeneration(buffer, offset + 40),
+});
+
+export interface Holding {
+  readonly state: HoldingState;
+  readonly epoch: number;
+  readonly generation: number;
+}
+
+export const holdingSize = 16;
+
+const writeHolding = (buffer: Buffer, offset: number, value: Holding): void => {
+  buffer.writeUInt32LE(value.state, offset);
+  buffer.writeUInt32LE(value.epoch, offset + 4);
+  writeGeneration(buffer, offset + 8, value.generation);
+};
+
+export const encodeHolding = (value: Holding): Buffer => {
+  const buffer = Buffer.alloc(16);
+  writeHolding(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeHolding = (buffer: Buffer, offset = 0): Holding => ({
+  state: buffer.readUInt32LE(offset) as HoldingState,
+  epoch: buffer.readUInt32LE(offset + 4),
+  generation: readGeneration(buffer, offset + 8),
+});
+
+export interface HostKey {
+  readonly host: Uint8Array;
+}
+
+export const hostKeySize = 16;
+
+const writeHostKey = (buffer: Buffer, offset: number, value: HostKey): void => {
+  writeBytes(buffer, offset, value.host, 16);
+};
+
+export const encodeHostKey = (value: HostKey): Buffer => {
+  const buffer = Buffer.alloc(16);
+  writeHostKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeHostKey = (buffer: Buffer, offset = 0): HostKey => ({
+  host: readBytes(buffer, offset, 16),
+});
+
+export interface NextHop {
+  readonly ifindex: number;
+  readonly destination: Uint8Array;
+  readonly source: Uint8Array;
+}
+
+export const nextHopSize = 16;
+
+const writeNextHop = (buffer: Buffer, offset: number, value: NextHop): void => {
+  buffer.writeUInt32LE(value.ifindex, offset);
+  writeBytes(buffer, offset + 4, value.destination, 6);
+  writeBytes(buffer, offset + 10, value.source, 6);
+};
+
+export const encodeNextHop = (value: NextHop): Buffer => {
+  const buffer = Buffer.alloc(16);
+  writeNextHop(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeNextHop = (buffer: Buffer, offset = 0): NextHop => ({
+  ifindex: buffer.readUInt32LE(offset),
+  destination: readBytes(buffer, offset + 4, 6),
+  source: readBytes(buffer, offset + 10, 6),
+});
+
+export interface NetworkKey {
+  readonly vni: number;
+}
+
+export const networkKeySize = 4;
+
+const writeNetworkKey = (buffer: Buffer, offset: number, value: NetworkKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+};
+
+export const encodeNetworkKey = (value: NetworkKey): Buffer => {
+  const buffer = Buffer.alloc(4);
+  writeNetworkKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeNetworkKey = (buffer: Buffer, offset = 0): NetworkKey => ({
+  vni: buffer.readUInt32LE(offset),
+});
+
+export interface Network {
+  readonly generation: number;
+}
+
+export const networkSize = 8;
+
+const writeNetwork = (buffer: Buffer, offset: number, value: Network): void => {
+  writeGeneration(buffer, offset, value.generation);
+};
+
+export const encodeNetwork = (value: Network): Buffer => {
+  const buffer = Buffer.alloc(8);
+  writeNetwork(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeNetwork = (buffer: Buffer, offset = 0): Network => ({
+  generation: readGeneration(buffer, offset),
+});
+
+export interface PrefixKey {
+  readonly length: number;
+  readonly address: Uint8Array;
+}
+
+export const prefixKeySize = 20;
+
+const writePrefixKey = (buffer: Buffer, offset: number, value: PrefixKey): void => {
+  buffer.writeUInt32LE(value.length, offset);
+  writeBytes(buffer, offset + 4, value.address, 16);
+};
+
+export const encodePrefixKey = (value: PrefixKey): Buffer => {
+  const buffer = Buffer.alloc(20);
+  writePrefixKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodePrefixKey = (buffer: Buffer, offset = 0): PrefixKey => ({
+  length: buffer.readUInt32LE(offset),
+  address: readBytes(buffer, offset + 4, 16),
+});
+
+export interface Prefix {
+  readonly accepted: number;
+}
+
+export const prefixSize = 4;
+
+const writePrefix = (buffer: Buffer, offset: number, value: Prefix): void => {
+  buffer.writeUInt32LE(value.accepted, offset);
+};
+
+export const encodePrefix = (value: Prefix): Buffer => {
+  const buffer = Buffer.alloc(4);
+  writePrefix(buffer, 0, value);
+  return buffer;
+};
+
+export const decodePrefix = (buffer: Buffer, offset = 0): Prefix => ({
+  accepted: buffer.readUInt32LE(offset),
+});
+
+export interface Config {
+  readonly self: Uint8Array;
+  readonly secret: Uint8Array;
+  readonly soft_lease_ns: bigint;
+  readonly hard_lease_ns: bigint;
+  readonly check_ns: bigint;
+  readonly retry_ns: bigint;
+  readonly negative_ns: bigint;
+  readonly ask_interval_ns: bigint;
+  readonly ask_burst_ns: bigint;
+  readonly nic: number;
+}
+
+export const configSize = 96;
+
+const writeConfig = (buffer: Buffer, offset: number, value: Config): void => {
+  writeBytes(buffer, offset, value.self, 16);
+  writeBytes(buffer, offset + 16, value.secret, 16);
+  buffer.writeBigUInt64LE(value.soft_lease_ns, offset + 32);
+  buffer.writeBigUInt64LE(value.hard_lease_ns, offset + 40);
+  buffer.writeBigUInt64LE(value.check_ns, offset + 48);
+  buffer.writeBigUInt64LE(value.retry_ns, offset + 56);
+  buffer.writeBigUInt64LE(value.negative_ns, offset + 64);
+  buffer.writeBigUInt64LE(value.ask_interval_ns, offset + 72);
+  buffer.writeBigUInt64LE(value.ask_burst_ns, offset + 80);
+  buffer.writeUInt32LE(value.nic, offset + 88);
+};
+
+export const encodeConfig = (value: Config): Buffer => {
+  const buffer = Buffer.alloc(96);
+  writeConfig(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeConfig = (buffer: Buffer, offset = 0): Config => ({
+  self: readBytes(buffer, offset, 16),
+  secret: readBytes(buffer, offset + 16, 16),
+  soft_lease_ns: buffer.readBigUInt64LE(offset + 32),
+  hard_lease_ns: buffer.readBigUInt64LE(offset + 40),
+  check_ns: buffer.readBigUInt64LE(offset + 48),
+  retry_ns: buffer.readBigUInt64LE(offset + 56),
+  negative_ns: buffer.readBigUInt64LE(offset + 64),
+  ask_interval_ns: buffer.readBigUInt64LE(offset + 72),
+  ask_burst_ns: buffer.readBigUInt64LE(offset + 80),
+  nic: buffer.readUInt32LE(offset + 88),
+});
+
+export interface Attachment {
+  readonly until: bigint;
+}
+
+export const attachmentSize = 8;
+
+const writeAttachment = (buffer: Buffer, offset: number, value: Attachment): void => {
+  buffer.writeBigUInt64LE(value.until, offset);
+};
+
+export const encodeAttachment = (value: Attachment): Buffer => {
+  const buffer = Buffer.alloc(8);
+  writeAttachment(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeAttachment = (buffer: Buffer, offset = 0): Attachment => ({
+  until: buffer.readBigUInt64LE(offset),
+});
+
+export interface Budget {
+  readonly due: bigint;
+}
+
+export const budgetSize = 8;
+
+const writeBudget = (buffer: Buffer, offset: number, value: Budget): void => {
+  buffer.writeBigUInt64LE(value.due, offset);
+};
+
+export const encodeBudget = (value: Budget): Buffer => {
+  const buffer = Buffer.alloc(8);
+  writeBudget(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeBudget = (buffer: Buffer, offset = 0): Budget => ({
+  due: buffer.readBigUInt64LE(offset),
+});
+
+export interface Counter {
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
+export const counterSize = 16;
+
+const writeCounter = (buffer: Buffer, offset: number, value: Counter): void => {
+  buffer.writeBigUInt64LE(value.packets, offset);
+  buffer.writeBigUInt64LE(value.bytes, offset + 8);
+};
+
+export const encodeCounter = (value: Counter): Buffer => {
+  const buffer = Buffer.alloc(16);
+  writeCounter(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeCounter = (buffer: Buffer, offset = 0): Counter => ({
+  packets: buffer.readBigUInt64LE(offset),
+  bytes: buffer.readBigUInt64LE(offset + 8),
+});
+
+export interface Traffic {
+  readonly sent: Counter;
+  readonly received: Counter;
+}
+
+export const trafficSize = 32;
+
+const writeTraffic = (buffer: Buffer, offset: number, value: Traffic): void => {
+  writeCounter(buffer, offset, value.sent);
+  writeCounter(buffer, offset + 16, value.received);
+};
+
+export const encodeTraffic = (value: Traffic): Buffer => {
+  const buffer = Buffer.alloc(32);
+  writeTraffic(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeTraffic = (buffer: Buffer, offset = 0): Traffic => ({
+  sent: decodeCounter(buffer, offset),
+  received: decodeCounter(buffer, offset + 16),
+});
+
+export interface Path {
+  readonly key: EndpointKey;
+  readonly state: PathState;
+  readonly host: Uint8Array;
+  readonly generation: number;
+  readonly told_at: bigint;
+  readonly asked_at: bigint;
+  readonly checked_at: bigint;
+  readonly mac: Uint8Array;
+  readonly asks: number;
+}
+
+export const pathSize = 80;
+
+const writePath = (buffer: Buffer, offset: number, value: Path): void => {
+  writeEndpointKey(buffer, offset, value.key);
+  buffer.writeUInt32LE(value.state, offset + 20);
+  writeBytes(buffer, offset + 24, value.host, 16);
+  writeGeneration(buffer, offset + 40, value.generation);
+  buffer.writeBigUInt64LE(value.told_at, offset + 48);
+  buffer.writeBigUInt64LE(value.asked_at, offset + 56);
+  buffer.writeBigUInt64LE(value.checked_at, offset + 64);
+  writeBytes(buffer, offset + 72, value.mac, 6);
+  buffer.writeUInt8(value.asks, offset + 78);
+};
+
+export const encodePath = (value: Path): Buffer => {
+  const buffer = Buffer.alloc(80);
+  writePath(buffer, 0, value);
+  return buffer;
+};
+
+export const decodePath = (buffer: Buffer, offset = 0): Path => ({
+  key: decodeEndpointKey(buffer, offset),
+  state: buffer.readUInt32LE(offset + 20) as PathState,
+  host: readBytes(buffer, offset + 24, 16),
+  generation: readGeneration(buffer, offset + 40),
+  told_at: buffer.readBigUInt64LE(offset + 48),
+  asked_at: buffer.readBigUInt64LE(offset + 56),
+  checked_at: buffer.readBigUInt64LE(offset + 64),
+  mac: readBytes(buffer, offset + 72, 6),
+  asks: buffer.readUInt8(offset + 78),
+});
+
+export interface NoticeKey {
+  readonly asker: Uint8Array;
+  readonly about: EndpointKey;
+}
+
+export const noticeKeySize = 36;
+
+const writeNoticeKey = (buffer: Buffer, offset: number, value: NoticeKey): void => {
+  writeBytes(buffer, offset, value.asker, 16);
+  writeEndpointKey(buffer, offset + 16, value.about);
+};
+
+export const encodeNoticeKey = (value: NoticeKey): Buffer => {
+  const buffer = Buffer.alloc(36);
+  writeNoticeKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeNoticeKey = (buffer: Buffer, offset = 0): NoticeKey => ({
+  asker: readBytes(buffer, offset, 16),
+  about: decodeEndpointKey(buffer, offset + 16),
+});
+
+export interface Notice {
+  readonly sent_at: bigint;
+}
+
+export const noticeSize = 8;
+
+const writeNotice = (buffer: Buffer, offset: number, value: Notice): void => {
+  buffer.writeBigUInt64LE(value.sent_at, offset);
+};
+
+export const encodeNotice = (value: Notice): Buffer => {
+  const buffer = Buffer.alloc(8);
+  writeNotice(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeNotice = (buffer: Buffer, offset = 0): Notice => ({
+  sent_at: buffer.readBigUInt64LE(offset),
+});
+
+export interface DropKey {
+  readonly vni: number;
+  readonly verdict: Verdict;
+}
+
+export const dropKeySize = 8;
+
+const writeDropKey = (buffer: Buffer, offset: number, value: DropKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  buffer.writeUInt32LE(value.verdict, offset + 4);
+};
+
+export const encodeDropKey = (value: DropKey): Buffer => {
+  const buffer = Buffer.alloc(8);
+  writeDropKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeDropKey = (buffer: Buffer, offset = 0): DropKey => ({
+  vni: buffer.readUInt32LE(offset),
+  verdict: buffer.readUInt32LE(offset + 4) as Verdict,
+});
