@@ -1,0 +1,108 @@
+// Something must hold a host's namespaces and bpffs: pins die with their mount namespace when its last process exits, and
+// the point of a killed agent is that they do not.
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { MegrezError } from '@megrez/model';
+import { mountNamespace } from './identity';
+import { agentState, type Layout } from './layout';
+import type { Cluster, DevHost } from './plan';
+import { type DevProcess, record, startHolder, tail } from './processes';
+
+export const underlayHolder = 'underlay';
+export const holderOf = (host: string) => `holder-${host}`;
+
+/** The underlay bridge, and one veth to each host. Reads the pairs as `ip -batch` lines from stdin. */
+const underlayScript = `
+for rule in /proc/sys/net/bridge/bridge-nf-call-*tables; do [ ! -w "$rule" ] || echo 0 >"$rule"; done
+echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+ip -batch -
+echo ready
+exec sleep infinity </dev/null >/dev/null`;
+
+/**
+ * One host. sysfs is mounted anew because it shows the network namespace it was mounted in. veth reorders packets by itself
+ * unless RPS ties a flow to one CPU ($2 is the mask of all).
+ */
+const hostScript = `
+mount -t sysfs sysfs /sys
+mount -t bpf bpf /sys/fs/bpf
+mount -t tmpfs -o mode=0700 tmpfs "$1"
+echo mounted
+ip -batch -
+ethtool -K eth0 gro on
+for queue in /sys/class/net/eth0/queues/rx-*; do echo "$2" >"$queue/rps_cpus"; done
+echo ready
+exec sleep infinity </dev/null >/dev/null`;
+
+export const cpuMask = (cpus: number) => {
+  const words = Math.ceil(cpus / 32);
+  const top = cpus % 32 === 0 ? 0xffffffff : 2 ** (cpus % 32) - 1;
+  return [top.toString(16), ...Array.from({ length: words - 1 }, () => 'ffffffff')].join(',');
+};
+
+export function underlayBatch(hosts: readonly { readonly name: string; readonly pid: number }[], mtu: number): string {
+  const lines = [`link add underlay mtu ${mtu} type bridge mcast_snooping 0`, 'link set underlay up'];
+  for (const { name, pid } of hosts) {
+    lines.push(`link add ${name} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${pid}`);
+    lines.push(`link set ${name} master underlay up`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+export const hostBatch = ({ address }: DevHost) =>
+  ['link set lo up', `address add ${address}/20 dev eth0`, 'link set eth0 up', ''].join('\n');
+
+interface Holder {
+  readonly process: DevProcess;
+  /** Tells the script the rest and waits until it is done. */
+  finish(batch: string): Promise<void>;
+}
+
+/** Starts the holder of the underlay's network namespace. */
+export function holdUnderlay(paths: Layout, cluster: Cluster): Holder {
+  const command = ['unshare', '--net', '--', 'sh', '-euc', underlayScript];
+  const { process, child } = startHolder(paths, cluster, underlayHolder, command);
+  return { process, finish: (batch) => finish(paths, process, child, batch) };
+}
+
+/** Starts the holder of a host's mount and network namespaces; resolves when both exist. */
+export async function holdHost(paths: Layout, cluster: Cluster, host: string): Promise<Holder> {
+  const state = agentState(paths, host);
+  mkdirSync(state, { mode: 0o700 });
+  const namespaces = ['--mount', '--net', '--propagation', 'private'];
+  const script = ['sh', '-euc', hostScript, holderOf(host), state, cpuMask(availableParallelism())];
+  const { process, child } = startHolder(paths, cluster, holderOf(host), ['unshare', ...namespaces, '--', ...script]);
+  await said(paths, process, child, 'mounted');
+  const namespace = mountNamespace(process.pid);
+  record(paths, { ...process, ...(namespace === undefined ? {} : { mount_namespace: namespace }) });
+  return { process, finish: (batch) => finish(paths, process, child, batch) };
+}
+
+async function finish(paths: Layout, process: DevProcess, child: ChildProcess, batch: string): Promise<void> {
+  const ready = said(paths, process, child, 'ready');
+  child.stdin?.end(batch);
+  await ready;
+  child.stdout?.destroy();
+}
+
+/** Resolves when the script prints the word. */
+function said(paths: Layout, { name }: DevProcess, child: ChildProcess, word: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = () => {
+      const message = `the namespaces of ${name} cannot be set up${tail(paths, name)}`;
+      reject(new MegrezError({ code: 'INTERNAL', reason: 'HOLDER_FAILED', object: name, message }));
+    };
+    const heard = (chunk: Buffer) => {
+      if (chunk.toString().includes(word)) {
+        child.stdout?.off('data', heard);
+        child.off('close', failed);
+        resolve();
+      }
+    };
+    child.stdout?.on('data', heard);
+    child.on('close', failed);
+    // A script that died before it read: `close` tells.
+    child.stdin?.on('error', () => {});
+  });
+}

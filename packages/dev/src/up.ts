@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto';
+import { MegrezError } from '@megrez/model';
+import { validate } from './arguments';
+import { dismantle, isRunning } from './down';
+import { directoryOf, type Layout, layout } from './layout';
+import { type Cluster, type DevHost, planControllers, planHosts } from './plan';
+import { writeFile } from './processes';
+import { findProgram } from './program';
+import { allAttached, settled, startAgents, startControllers, startEtcd, startHosts } from './start';
+import { alreadyRunning, bootId, claim, readCluster, release } from './state';
+import { freePort, patience } from './wait';
+
+export interface DevUpOptions {
+  /** 1 to 1,000; without it 3. They are named h1, h2 … */
+  readonly hosts?: number;
+  /** 1 to 9; without it 1. */
+  readonly controllers?: number;
+  /** Directory of the cluster, absent or empty; without it MEGREZ_DEV_DIR, else /run/megrez/dev. */
+  readonly dir?: string;
+  /** The megrez bundle; without it the one we are part of, or the checkout's. */
+  readonly program?: string;
+  /** 1,280 to 65,535; without it 1,500. */
+  readonly underlay_mtu?: number;
+  /** Given to every controller, behind our own arguments. */
+  readonly controllerArguments?: readonly string[];
+  /** Given to every agent, behind our own arguments. */
+  readonly agentArguments?: readonly string[];
+  /** How long all of it may take; without it 60,000. */
+  readonly timeout_ms?: number;
+  /** Hears what happens, a line at a time. */
+  readonly onProgress?: (line: string) => void;
+}
+
+export interface DevCluster {
+  readonly dir: string;
+  /** For MEGREZ_SERVER. */
+  readonly server: string;
+  /** Client URL of the private etcd. */
+  readonly etcd: string;
+  readonly hosts: readonly DevHost[];
+  readonly controllers: readonly string[];
+}
+
+/** Starts a cluster and returns when every host is attached. On failure or Ctrl-C nothing is left behind. */
+export async function devUp(options: DevUpOptions = {}): Promise<DevCluster> {
+  const { hosts = 3, controllers = 1, underlay_mtu = 1500, onProgress = () => {} } = options;
+  const paths = layout(directoryOf(options.dir));
+  validate({ hosts, controllers, underlay_mtu, paths });
+  const { program, etcd, compile_cache } = findProgram(options.program);
+  reclaim(paths, onProgress);
+
+  const [client, peer, first] = await settled([freePort(), freePort(), freePort(7400)]);
+  const cluster: Cluster = {
+    version: 1,
+    id: randomBytes(8).toString('hex'),
+    boot_id: bootId(),
+    program,
+    compile_cache,
+    server: `127.0.0.1:${first}`,
+    etcd: `http://127.0.0.1:${client}`,
+    hosts: planHosts(hosts),
+    controllers: planControllers(controllers),
+    underlay_mtu,
+  };
+  claim(paths, cluster);
+  await withCleanup(paths, cluster, (interrupt) =>
+    start(paths, cluster, { program: etcd, peer: `http://127.0.0.1:${peer}` }, options, interrupt),
+  );
+  return {
+    dir: paths.dir,
+    server: cluster.server,
+    etcd: cluster.etcd,
+    hosts: cluster.hosts,
+    controllers: cluster.controllers,
+  };
+}
+
+async function start(
+  paths: Layout,
+  cluster: Cluster,
+  etcd: { readonly program: string; readonly peer: string },
+  { timeout_ms = 60_000, controllerArguments = [], agentArguments = [], onProgress = () => {} }: DevUpOptions,
+  interrupt: AbortSignal,
+): Promise<void> {
+  const wait = patience(timeout_ms, interrupt);
+  await settled([startHosts(paths, cluster), startEtcd(paths, cluster, etcd, wait)]);
+  onProgress(`etcd answers at ${cluster.etcd}; ${cluster.hosts.length} hosts are wired to the underlay`);
+  const controllers = await startControllers(paths, cluster, controllerArguments, wait);
+  onProgress(`${cluster.controllers.join(', ')}: listening, the first at ${cluster.server}`);
+  const agents = startAgents(paths, cluster, agentArguments);
+  await allAttached(paths, cluster, [...controllers, ...agents], wait);
+  onProgress(`${cluster.hosts.map(({ name, address }) => `${name} (${address})`).join(', ')}: attached`);
+  writeFile(paths.server, `${cluster.server}\n`);
+}
+
+/** Dismantles the cluster when `work` fails or a signal interrupts it. */
+async function withCleanup(paths: Layout, cluster: Cluster, work: (interrupt: AbortSignal) => Promise<void>) {
+  const interrupt = new AbortController();
+  const interrupted = (name: NodeJS.Signals) =>
+    interrupt.abort(
+      new MegrezError({
+        code: 'ABORTED',
+        reason: 'INTERRUPTED',
+        object: paths.dir,
+        message: `Interrupted by ${name}; everything that had been started is removed again.`,
+      }),
+    );
+  process.on('SIGINT', interrupted).on('SIGTERM', interrupted).on('SIGHUP', interrupted);
+  try {
+    await work(interrupt.signal);
+  } catch (error) {
+    await dismantle(paths, cluster);
+    throw error;
+  } finally {
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted).off('SIGHUP', interrupted);
+  }
+}
+
+/** Makes way for a new cluster: refuses beside a running one, removes the files of a dead one. */
+function reclaim(paths: Layout, onProgress: (line: string) => void): void {
+  if (!readCluster(paths)) {
+    return;
+  }
+  if (isRunning(paths.dir)) {
+    throw alreadyRunning(paths);
+  }
+  onProgress(`removing what a dead cluster left in ${paths.dir}`);
+  release(paths);
+}
