@@ -19,6 +19,9 @@ import type { Key, Prefix } from './types';
 
 export const root = '/megrez/v1/';
 
+/** Holds the store id as plain text, written once; the one key that is no message. A restore from a backup rewrites it. */
+export const storePath = `${root}store`;
+
 const key = <T extends object>(type: MessageType<T>, ...parts: (string | number)[]): Key<T> => ({
   path: root + parts.join('/'),
   type,
@@ -44,6 +47,7 @@ export const keys = {
   subnetName: (vni: number, name: string) => key(Subnet, 'subnet-names', vni, name),
   endpoint: (vni: number, subnet: number, slot: number, ip: string) =>
     key(Endpoint, 'endpoints', vni, subnet, slotHex(slot), ip),
+  /** A copy of the whole Endpoint, written in the same txn, so that a host's own endpoints are one range. */
   byHost: (host: string, vni: number, subnet: number, ip: string) => key(Endpoint, 'by-host', host, vni, subnet, ip),
   /** Index: an Endpoint with its vni, subnet_number, slot and ip only. */
   name: (vni: number, subnet: number, name: string) => key(Endpoint, 'names', vni, subnet, name),
@@ -100,6 +104,7 @@ export type ParsedKey =
   | { readonly kind: 'slots'; readonly vni: number; readonly subnet: number }
   | { readonly kind: 'service'; readonly vni: number; readonly subnet: number; readonly name: string }
   | { readonly kind: 'host'; readonly name: string }
+  | { readonly kind: 'held'; readonly vni: number; readonly subnet: number; readonly ip: string }
   | { readonly kind: 'relay'; readonly incarnation: string }
   | { readonly kind: 'session'; readonly host: string }
   /** A key that no reader of the watch needs, or one of a later version. */
@@ -124,6 +129,8 @@ export const parseKey = (path: string): ParsedKey => {
       return { kind: 'service', vni: Number(a), subnet: Number(b), name: c };
     case 'hosts':
       return { kind: 'host', name: a };
+    case 'held':
+      return { kind: 'held', vni: Number(a), subnet: Number(b), ip: c };
     case 'relays':
       return { kind: 'relay', incarnation: a };
     case 'sessions':

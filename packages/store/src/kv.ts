@@ -1,0 +1,57 @@
+/** Reads. All are linearizable unless they name a revision. */
+import { entryOf, pathBytes, prefixEnd } from './codec';
+import type { Connections } from './connections';
+import type { RequestOp } from './gen/etcd/rpc';
+import { rangeRequest, readPages } from './pages';
+import { stubs } from './stubs';
+import type { Entry, Key, Prefix, RangeOptions, RangeResult } from './types';
+
+/** etcd's limit (`--max-txn-ops`). */
+export const txnOperations_max = 128;
+
+export const getOperation = (path: string): RequestOp => ({
+  request: { oneofKind: 'requestRange', requestRange: rangeRequest({ key: pathBytes(path) }) },
+});
+
+export const get = async <T extends object>(connections: Connections, key: Key<T>): Promise<Entry<T> | undefined> => {
+  const { kvs } = await connections.unary(stubs.range, rangeRequest({ key: pathBytes(key.path) }));
+  return kvs[0] === undefined ? undefined : entryOf(key.type, kvs[0]);
+};
+
+export const getMany = async <T extends object>(
+  connections: Connections,
+  keys: readonly Key<T>[],
+): Promise<readonly (Entry<T> | undefined)[]> => {
+  const found: (Entry<T> | undefined)[] = [];
+  for (let start = 0; start < keys.length; start += txnOperations_max) {
+    const chunk = keys.slice(start, start + txnOperations_max);
+    const success = chunk.map(({ path }) => getOperation(path));
+    const { responses } = await connections.unary(stubs.txn, { compare: [], success, failure: [] });
+    chunk.forEach(({ type }, i) => {
+      const response = responses[i]?.response;
+      const kv = response?.oneofKind === 'responseRange' ? response.responseRange.kvs[0] : undefined;
+      found.push(kv === undefined ? undefined : entryOf(type, kv));
+    });
+  }
+  return found;
+};
+
+export const range = async <T extends object>(
+  connections: Connections,
+  { path, type }: Prefix<T>,
+  options: RangeOptions = {},
+): Promise<RangeResult<T>> => {
+  const entries: Entry<T>[] = [];
+  let revision = 0;
+  let more = false;
+  for await (const page of readPages(connections, path, options)) {
+    for (const kv of page.kvs) entries.push(entryOf(type, kv));
+    ({ revision, more } = page);
+  }
+  return { entries, revision, more };
+};
+
+export const count = async (connections: Connections, { path }: Prefix<any>): Promise<number> => {
+  const request = rangeRequest({ key: pathBytes(path), rangeEnd: prefixEnd(path), countOnly: true });
+  return (await connections.unary(stubs.range, request)).count;
+};
