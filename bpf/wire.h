@@ -77,6 +77,15 @@ struct outer_ask {
 	struct ethhdr inner;
 } __attribute__((packed));
 
+/* What goes before an inner ARP frame. */
+struct outer_arp {
+	struct ethhdr eth;
+	struct iphdr ip;
+	struct udphdr udp;
+	struct geneve_header geneve;
+	struct path_option path;
+} __attribute__((packed));
+
 /* Endpoint MTU = underlay MTU - this. */
 #define ENCAPSULATION_MAX (sizeof(struct outer_direct) + OPTION_BYTES_MAX)
 _Static_assert(sizeof(struct outer_ask) <= ENCAPSULATION_MAX, "the endpoint MTU leaves room for every option");

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Putting packets into the tunnel, and taking them out. tc only. */
+#ifndef MEGREZ_ENCAP_H
+#define MEGREZ_ENCAP_H
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "packet.h"
+
+/* The kernel says so when the packet was in a tunnel before and its marks survived a veth. */
+#define EALREADY 114
+
+/* Flows keep their order when the underlay spreads them by this port. */
+static __always_inline __be16 source_port(__u32 hash)
+{
+	return bpf_htons(0xc000 | (hash & 0x3fff));
+}
+
+static __always_inline __u32 mix(__u32 hash, __u32 value)
+{
+	hash = (hash ^ value) * 0x9e3779b1;
+	return hash ^ hash >> 15;
+}
+
+/* Over addresses, protocol and ports; over the first three for every fragment, so that a datagram stays together. */
+static __always_inline __u32 flow_hash(const struct view *view, __u32 offset)
+{
+	const struct iphdr *ip = at(view, offset, sizeof(*ip));
+	const __u32 *ports;
+	__u32 hash;
+
+	if (!ip)
+		return 0;
+	hash = mix(mix(mix(0, ip->saddr), ip->daddr), ip->protocol);
+	if ((ip->frag_off & bpf_htons(0x3fff)) || (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
+		return hash;
+	ports = at(view, offset + ip->ihl * 4, sizeof(*ports));
+	return ports ? mix(hash, *ports) : hash;
+}
+
+static __always_inline struct iphdr outer_ip(const struct config *config, const struct address *host, __u32 length,
+					      __u8 tos)
+{
+	struct iphdr ip = {
+		.version = 4,
+		.ihl = 5,
+		.tos = tos,
+		.tot_len = bpf_htons(length),
+		.frag_off = bpf_htons(0x4000), /* don't fragment */
+		.ttl = 64,
+		.protocol = IPPROTO_UDP,
+		.saddr = address_to_ip4(&config->self),
+		.daddr = address_to_ip4(host),
+	};
+
+	ip.check = ip4_checksum(&ip);
+	return ip;
+}
+
+static __always_inline struct udphdr outer_udp(__be16 source, __u32 length)
+{
+	return (struct udphdr){ .source = source, .dest = bpf_htons(GENEVE_PORT), .len = bpf_htons(length) };
+}
+
+static __always_inline void fill_geneve(struct geneve_header *geneve, __u32 vni, __u32 option_bytes)
+{
+	geneve->version_length = option_bytes / 4;
+	geneve->flags = option_bytes ? 0x40 : 0; /* ours are critical */
+	geneve->protocol = bpf_htons(GENEVE_PROTOCOL);
+	geneve->vni[0] = vni >> 16;
+	geneve->vni[1] = vni >> 8;
+	geneve->vni[2] = vni;
+	geneve->reserved = 0;
+}
+
+static __always_inline void fill_path(struct path_option *path, enum op op)
+{
+	__builtin_memset(path, 0, sizeof(*path));
+	path->header.class = bpf_htons(OPTION_CLASS);
+	path->header.type = OPTION_PATH;
+	path->header.length = (sizeof(*path) - sizeof(path->header)) / 4;
+	path->op = op;
+}
+
+/* `frame` names the inner Ethernet header, which the room made for the tunnel does not hold. */
+struct encap {
+	const struct config *config;
+	const struct address *host;
+	__u32 vni;
+	__u8 destination_mac[6];
+	__u8 source_mac[6];
+	__be16 source_port;
+	__u8 tos;
+};
+
+static __always_inline int make_room(struct __sk_buff *skb, __u32 bytes)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
+		      BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr));
+	int failed = bpf_skb_adjust_room(skb, bytes, BPF_ADJ_ROOM_MAC, flags);
+
+	if (failed == -EALREADY)
+		failed = bpf_skb_adjust_room(skb, bytes, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+	return failed;
+}
+
+static __always_inline void fill_inner(struct ethhdr *eth, const struct encap *encap)
+{
+	mac_copy(eth->h_dest, encap->destination_mac);
+	mac_copy(eth->h_source, encap->source_mac);
+	eth->h_proto = bpf_htons(ETH_P_IP);
+}
+
+/* An IP packet to its host, without options. Keeps GSO and partial checksums. */
+static __always_inline enum verdict encap_direct(struct __sk_buff *skb, const struct encap *encap, int *action)
+{
+	__u32 length = skb->len + sizeof(struct outer_direct) - sizeof(struct ethhdr);
+	struct outer_direct outer;
+
+	outer.ip = outer_ip(encap->config, encap->host, length, encap->tos);
+	outer.udp = outer_udp(encap->source_port, length - sizeof(struct iphdr));
+	fill_geneve(&outer.geneve, encap->vni, 0);
+	fill_inner(&outer.inner, encap);
+	if (make_room(skb, sizeof(outer)) || bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &outer, sizeof(outer), 0))
+		return VERDICT_KERNEL;
+	*action = bpf_redirect_neigh(encap->config->nic, NULL, 0, 0);
+	return CONTINUE;
+}
+
+/* The same with the path option that `outer` holds already. */
+static __always_inline enum verdict encap_path(struct __sk_buff *skb, const struct encap *encap,
+					       struct outer_ask *outer, int *action)
+{
+	__u32 length = skb->len + sizeof(*outer) - sizeof(struct ethhdr);
+
+	outer->ip = outer_ip(encap->config, encap->host, length, encap->tos);
+	outer->udp = outer_udp(encap->source_port, length - sizeof(struct iphdr));
+	fill_geneve(&outer->geneve, encap->vni, sizeof(outer->path));
+	fill_inner(&outer->inner, encap);
+	if (make_room(skb, sizeof(*outer)) || bpf_skb_store_bytes(skb, sizeof(struct ethhdr), outer, sizeof(*outer), 0))
+		return VERDICT_KERNEL;
+	*action = bpf_redirect_neigh(encap->config->nic, NULL, 0, 0);
+	return CONTINUE;
+}
+
+/*
+ * An ARP frame with the path option that `outer` holds already. adjust_room and redirect_neigh know IP only, so the frame gets a whole new head and
+ * the next hop that the agent keeps.
+ */
+static __always_inline enum verdict encap_arp(struct __sk_buff *skb, const struct config *config, __u32 vni,
+					      const struct address *host, struct outer_arp *outer, int *action)
+{
+	struct host_key key = { .host = *host };
+	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &key);
+	__u32 length = skb->len + sizeof(*outer) - sizeof(struct ethhdr);
+
+	if (!hop)
+		return VERDICT_NO_NEXT_HOP;
+	mac_copy(outer->eth.h_dest, hop->destination);
+	mac_copy(outer->eth.h_source, hop->source);
+	outer->eth.h_proto = bpf_htons(ETH_P_IP);
+	outer->ip = outer_ip(config, host, length, 0);
+	outer->udp = outer_udp(source_port(mix(vni, host->word[3])), length - sizeof(struct iphdr));
+	fill_geneve(&outer->geneve, vni, sizeof(outer->path));
+	*action = bpf_redirect(hop->ifindex, 0);
+	if (bpf_skb_change_head(skb, sizeof(*outer), 0) || bpf_skb_store_bytes(skb, 0, outer, sizeof(*outer), 0))
+		return VERDICT_KERNEL;
+	return CONTINUE;
+}
+
+/* Leaves the inner frame, addressed to `mac`. */
+static __always_inline enum verdict decap(struct __sk_buff *skb, const struct tunnel *tunnel,
+					  const struct frame *frame, const __u8 *mac)
+{
+	struct ethhdr eth;
+
+	mac_copy(eth.h_dest, mac);
+	mac_copy(eth.h_source, frame->source_mac);
+	eth.h_proto = frame->protocol;
+	if (bpf_skb_adjust_room(skb, -(__s32)tunnel->inner, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	    bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0))
+		return VERDICT_KERNEL;
+	/* The underlay was congested: tell the flow, where it can hear it (RFC 6040). */
+	if (tunnel->congested && frame->protocol == bpf_htons(ETH_P_IP))
+		bpf_skb_ecn_set_ce(skb);
+	return CONTINUE;
+}
+
+#endif

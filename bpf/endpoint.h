@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The stages of `endpoint`: what a tenant sends. Nothing it sends ever reaches the host's stack. */
+#ifndef MEGREZ_ENDPOINT_H
+#define MEGREZ_ENDPOINT_H
+
+#include "arp.h"
+#include "ask.h"
+#include "deliver.h"
+#include "view.h"
+
+/* What the stages of one packet share. */
+struct outgoing {
+	struct __sk_buff *skb;
+	const struct config *config;
+	const struct port *port;
+	__u64 now;
+	int action;
+	struct endpoint_key about; /* whom the packet is for */
+	struct frame frame;
+	struct path known; /* what this host was told about it */
+};
+
+static __always_inline enum verdict check_source(const struct outgoing *out)
+{
+	if (!mac_equal(out->frame.source_mac, out->port->mac))
+		return VERDICT_SPOOFED_MAC;
+	if (out->frame.protocol == bpf_htons(ETH_P_IP))
+		return address_equal(&out->frame.source, &out->port->ip) ? CONTINUE : VERDICT_SPOOFED_IP;
+	return CONTINUE;
+}
+
+static __always_inline enum verdict check_arp(const struct outgoing *out, const struct view *view)
+{
+	const struct arp_packet *arp = at(view, sizeof(struct ethhdr), sizeof(*arp));
+
+	if (!arp)
+		return VERDICT_MALFORMED;
+	/* A probe (RFC 5227) has no sender address yet. */
+	if (!mac_equal(arp->sender_mac, out->port->mac) ||
+	    !(arp->sender == 0 || address_equal(&out->frame.source, &out->port->ip)))
+		return VERDICT_SPOOFED_ARP;
+	if (address_equal(&out->frame.destination, &out->port->ip))
+		return VERDICT_ARP_SELF;
+	if (out->frame.operation != bpf_htons(1))
+		return VERDICT_ARP_REPLY;
+	if (!address_in(&out->frame.destination, &out->port->network, &out->port->mask))
+		return VERDICT_NO_ROUTE;
+	return CONTINUE;
+}
+
+/* The request's answer, back to the endpoint. */
+static __always_inline enum verdict answer_arp(struct outgoing *out, const __u8 *mac, enum verdict verdict)
+{
+	struct view view = view_of_skb(out->skb);
+
+	if (!arp_reply(&view, 0, mac))
+		return VERDICT_MALFORMED;
+	out->action = bpf_redirect(out->skb->ifindex, 0);
+	return verdict;
+}
+
+/* CONTINUE: `owner` is to be asked, and the endpoint may ask. VERDICT_ARP_OWNED: `known` holds the answer now. */
+static __always_inline enum verdict look_for(struct outgoing *out, struct owner *owner)
+{
+	enum verdict verdict = find_owner(out->config, out->port, &out->about, owner, out->now);
+
+	if (verdict == VERDICT_ARP_OWNED)
+		return path_read(&out->about, &out->known) ? verdict : VERDICT_KERNEL;
+	if (verdict != CONTINUE)
+		return verdict;
+	return budget_allows(out->config, out->skb->ifindex, out->now) ? CONTINUE : VERDICT_ASK_BUDGET;
+}
+
+static __noinline enum verdict ask_arp(struct outgoing *out, const struct owner *owner)
+{
+	struct outer_arp outer;
+	enum verdict verdict;
+
+	fill_ask(&outer.path, out->config, &out->about, out->port->subnet, owner->epoch, out->now);
+	verdict = encap_arp(out->skb, out->config, out->port->vni, &owner->host, &outer, &out->action);
+	return verdict == CONTINUE ? VERDICT_ASK_ARP : verdict;
+}
+
+static __always_inline enum verdict endpoint_arp(struct outgoing *out, const struct view *view)
+{
+	static const __u8 gateway_mac[6] = GATEWAY_MAC;
+	struct endpoint *endpoint;
+	struct owner owner;
+	enum verdict verdict = check_arp(out, view);
+
+	if (verdict != CONTINUE)
+		return verdict;
+	if (address_equal(&out->frame.destination, &out->port->gateway))
+		return answer_arp(out, gateway_mac, VERDICT_ARP_GATEWAY);
+	endpoint = bpf_map_lookup_elem(&endpoints, &out->about);
+	if (endpoint)
+		return answer_arp(out, endpoint->mac, VERDICT_ARP_LOCAL);
+	if (path_read(&out->about, &out->known)) {
+		if (out->known.state == PATH_TOLD && out->now - out->known.told_at < out->config->hard_lease_ns)
+			return answer_arp(out, out->known.mac, VERDICT_ARP_PATH);
+		if (out->known.state == PATH_NONE && out->now - out->known.told_at < out->config->negative_ns)
+			return VERDICT_UNKNOWN_ADDRESS;
+	}
+	verdict = look_for(out, &owner);
+	if (verdict == VERDICT_ARP_OWNED)
+		return answer_arp(out, out->known.mac, verdict);
+	return verdict == CONTINUE ? ask_arp(out, &owner) : verdict;
+}
+
+static __always_inline enum verdict check_destination(struct outgoing *out)
+{
+	__be32 ip = address_to_ip4(&out->frame.destination);
+
+	if (address_equal(&out->frame.destination, &out->port->ip))
+		return VERDICT_TO_SELF;
+	if ((ip & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000))
+		return VERDICT_MULTICAST;
+	if (ip == bpf_htonl(0xffffffff))
+		return VERDICT_BROADCAST;
+	if (!address_in(&out->frame.destination, &out->port->network, &out->port->mask))
+		return VERDICT_NO_ROUTE;
+	if ((ip | out->port->mask.word[3]) == bpf_htonl(0xffffffff))
+		return VERDICT_BROADCAST;
+	return CONTINUE;
+}
+
+static __always_inline bool too_big(const struct outgoing *out)
+{
+	__u32 size = out->skb->gso_size;
+
+	/* A segment's headers are at least IPv4's and UDP's. */
+	if (size)
+		return size + 28 > out->port->mtu;
+	return out->skb->len - sizeof(struct ethhdr) > out->port->mtu;
+}
+
+static __always_inline enum verdict deliver_local(struct outgoing *out, const struct endpoint *endpoint)
+{
+	if (!endpoint->ifindex)
+		return VERDICT_NOT_HERE;
+	if (!mac_equal(out->frame.destination_mac, endpoint->mac) &&
+	    bpf_skb_store_bytes(out->skb, 0, endpoint->mac, 6, 0))
+		return VERDICT_KERNEL;
+	out->action = deliver_ip(endpoint, out->skb->len);
+	return VERDICT_LOCAL;
+}
+
+/* The tunnel's headers for this packet, but for where it goes. */
+static __always_inline struct encap encap_of(const struct outgoing *out, const struct address *host, const __u8 *mac)
+{
+	struct view view = view_of_skb(out->skb);
+	struct encap encap = {
+		.config = out->config,
+		.host = host,
+		.vni = out->port->vni,
+		.source_port = source_port(flow_hash(&view, sizeof(struct ethhdr))),
+		.tos = out->frame.tos,
+	};
+
+	mac_copy(encap.destination_mac, mac);
+	mac_copy(encap.source_mac, out->port->mac);
+	return encap;
+}
+
+static __noinline enum verdict send_direct(struct outgoing *out)
+{
+	struct encap encap = encap_of(out, &out->known.host, out->known.mac);
+	enum verdict verdict = encap_direct(out->skb, &encap, &out->action);
+
+	return verdict == CONTINUE ? VERDICT_DIRECT : verdict;
+}
+
+/* The packet itself asks: the path's host, or an owner of the slot, which passes it on. */
+static __noinline enum verdict send_with_ask(struct outgoing *out, const struct owner *to, const __u8 *mac)
+{
+	struct encap encap = encap_of(out, &to->host, mac);
+	struct outer_ask outer;
+
+	fill_ask(&outer.path, out->config, &out->about, out->port->subnet, to->epoch, out->now);
+	return encap_path(out->skb, &encap, &outer, &out->action);
+}
+
+static __always_inline enum verdict send_renewing(struct outgoing *out)
+{
+	struct owner to = { .host = out->known.host };
+	enum verdict verdict = send_with_ask(out, &to, out->known.mac);
+
+	return verdict == CONTINUE ? VERDICT_DIRECT_ASK : verdict;
+}
+
+/* Through an owner of the slot, or directly, if this host turns out to hold the answer itself. */
+static __always_inline enum verdict send_asking(struct outgoing *out)
+{
+	struct owner owner;
+	enum verdict verdict = look_for(out, &owner);
+
+	if (verdict == VERDICT_ARP_OWNED)
+		return send_direct(out);
+	if (verdict != CONTINUE)
+		return verdict;
+	verdict = send_with_ask(out, &owner, out->frame.destination_mac);
+	return verdict == CONTINUE ? VERDICT_ASK_DATA : verdict;
+}
+
+/*
+ * Whether this packet carries ASK to the path's own host. Packets that the wire will cut up carry it only when nothing
+ * smaller came along for half of the time that is left.
+ */
+static __always_inline bool renewal_due(const struct outgoing *out, __u64 age)
+{
+	__u64 due = out->config->soft_lease_ns;
+
+	if (out->skb->gso_size)
+		due = (due + out->config->hard_lease_ns) / 2;
+	return age >= due && out->now - out->known.asked_at >= out->config->retry_ns;
+}
+
+static __always_inline enum verdict endpoint_ip(struct outgoing *out)
+{
+	struct endpoint *endpoint;
+	struct path *path;
+	enum verdict verdict;
+	__u64 age;
+
+	if (address_equal(&out->frame.destination, &out->port->gateway)) {
+		struct view view = view_of_skb(out->skb);
+
+		if (!ping_reply(&view))
+			return VERDICT_TO_GATEWAY;
+		out->action = bpf_redirect(out->skb->ifindex, 0);
+		return VERDICT_PING_GATEWAY;
+	}
+	verdict = check_destination(out);
+	if (verdict != CONTINUE)
+		return verdict;
+	if (too_big(out))
+		return VERDICT_TOO_BIG;
+	endpoint = bpf_map_lookup_elem(&endpoints, &out->about);
+	if (endpoint)
+		return deliver_local(out, endpoint);
+	path = path_read(&out->about, &out->known);
+	if (!path)
+		return send_asking(out);
+	age = out->now - out->known.told_at;
+	if (out->known.state == PATH_NONE && age < out->config->negative_ns)
+		return VERDICT_UNKNOWN_ADDRESS;
+	if (out->known.state != PATH_TOLD || age >= out->config->hard_lease_ns)
+		return send_asking(out);
+	/* Also a path that is renewed for ever is checked now and then. */
+	if (out->now - out->known.checked_at >= out->config->check_ns && !out->skb->gso_size)
+		return send_asking(out);
+	if (renewal_due(out, age)) {
+		path->asked_at = out->now;
+		return send_renewing(out);
+	}
+	return send_direct(out);
+}
+
+static __always_inline enum verdict endpoint_packet(struct outgoing *out)
+{
+	struct port_key key = { .ifindex = out->skb->ifindex };
+	__u32 zero = 0;
+	struct view view;
+	enum verdict verdict;
+
+	out->port = bpf_map_lookup_elem(&ports, &key);
+	out->config = bpf_map_lookup_elem(&config, &zero);
+	if (!out->port || !out->config)
+		return VERDICT_NO_PORT;
+	out->about.vni = out->port->vni;
+	if (out->skb->vlan_present)
+		return VERDICT_VLAN;
+	view = view_of_headers(out->skb, sizeof(struct ethhdr) + 64);
+	verdict = parse_frame(&view, 0, out->skb->len, &out->frame);
+	if (verdict == CONTINUE)
+		verdict = check_source(out);
+	if (verdict != CONTINUE)
+		return verdict;
+	out->about.ip = out->frame.destination;
+	if (out->frame.protocol == bpf_htons(ETH_P_ARP))
+		return endpoint_arp(out, &view);
+	return endpoint_ip(out);
+}
+
+#endif

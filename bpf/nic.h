@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The stages of `nic`: what the underlay brings. What is not ours goes on to the host's stack. */
+#ifndef MEGREZ_NIC_H
+#define MEGREZ_NIC_H
+
+#include "cookie.h"
+#include "deliver.h"
+#include "encap.h"
+#include "lookup.h"
+#include "path.h"
+#include "view.h"
+
+/* What the stages of one packet share. */
+struct incoming {
+	struct __sk_buff *skb;
+	const struct config *config;
+	__u64 now;
+	int action;
+	struct tunnel tunnel;
+	struct frame frame;
+	struct endpoint_key about; /* whom the inner frame is for */
+};
+
+static __always_inline enum verdict deliver(struct incoming *in, const struct endpoint *endpoint, enum verdict verdict)
+{
+	enum verdict failed;
+
+	if (!endpoint->ifindex)
+		return VERDICT_NOT_HERE;
+	failed = decap(in->skb, &in->tunnel, &in->frame, endpoint->mac);
+	if (failed != CONTINUE)
+		return failed;
+	in->action = deliver_ip(endpoint, in->skb->len);
+	return verdict;
+}
+
+/* At most one notice per asker and address in NOTICE_INTERVAL_MS. */
+static __noinline bool notice_due(const struct question *question, __u64 now)
+{
+	struct notice_key key = { .asker = question->asker, .about = question->about };
+	struct notice *last = bpf_map_lookup_elem(&notices, &key);
+	struct notice first = { .sent_at = now };
+
+	if (last) {
+		if (now - last->sent_at < NOTICE_INTERVAL_MS * 1000000ULL)
+			return false;
+		last->sent_at = now;
+		return true;
+	}
+	bpf_map_update_elem(&notices, &key, &first, BPF_ANY);
+	return true;
+}
+
+/* Turns the asking packet into the notice for its asker. */
+static __always_inline bool notice_in_place(const struct view *view, const struct incoming *in,
+					    const struct question *question, const struct endpoint *endpoint)
+{
+	struct path_option *option = at(view, in->tunnel.path, sizeof(*option));
+
+	if (!option)
+		return false;
+	option->op = OP_TELL;
+	option->hops = 0;
+	option->generation = bpf_cpu_to_be64(endpoint->generation);
+	option->host = address_to_ip4(&in->config->self);
+	mac_copy(option->mac, endpoint->mac);
+	swap_macs(view);
+	return readdress(view, in->config, &question->asker);
+}
+
+/*
+ * The asker is the neighbour the packet came from: send it a clone of the packet, made into the notice, and deliver
+ * the packet itself, whose outer headers nobody reads any more.
+ */
+static __always_inline enum verdict deliver_telling(struct incoming *in, const struct question *question,
+						    const struct endpoint *endpoint)
+{
+	struct view view = view_of_skb(in->skb);
+
+	if (!notice_in_place(&view, in, question, endpoint) || bpf_clone_redirect(in->skb, in->skb->ifindex, 0))
+		return deliver(in, endpoint, VERDICT_DELIVERED);
+	return deliver(in, endpoint, VERDICT_DELIVERED_TOLD);
+}
+
+/* The packet, decapsulated and with a clone of it delivered, goes back as the notice. */
+static __noinline enum verdict send_notice(struct incoming *in, const struct question *question,
+					   const struct endpoint *endpoint)
+{
+	struct encap encap = {
+		.config = in->config,
+		.host = &question->asker,
+		.vni = question->about.vni,
+		.source_port = source_port(question->about.ip.word[3]),
+	};
+	struct outer_ask outer;
+	enum verdict verdict;
+
+	mac_copy(encap.destination_mac, endpoint->mac);
+	mac_copy(encap.source_mac, in->frame.source_mac);
+	fill_path(&outer.path, OP_TELL);
+	outer.path.cookie = question->cookie;
+	outer.path.generation = bpf_cpu_to_be64(endpoint->generation);
+	outer.path.host = address_to_ip4(&in->config->self);
+	mac_copy(outer.path.mac, endpoint->mac);
+	verdict = encap_path(in->skb, &encap, &outer, &in->action);
+	return verdict == CONTINUE ? VERDICT_DELIVERED_TOLD : verdict;
+}
+
+/*
+ * A bouncer passed the packet on, so the way to the asker is not the way it came: deliver a clone, and send the packet
+ * itself, as the notice, wherever the routes say.
+ */
+static __always_inline enum verdict deliver_passed_on(struct incoming *in, const struct question *question,
+						      const struct endpoint *endpoint)
+{
+	enum verdict verdict;
+
+	if (!endpoint->ifindex)
+		return VERDICT_NOT_HERE;
+	verdict = decap(in->skb, &in->tunnel, &in->frame, endpoint->mac);
+	if (verdict != CONTINUE)
+		return verdict;
+	count_received(endpoint->ifindex, in->skb->len);
+	if (bpf_clone_redirect(in->skb, endpoint->ifindex, 0))
+		return VERDICT_KERNEL;
+	return send_notice(in, question, endpoint);
+}
+
+/* The bouncer's work on this hook: all of it, also what XDP leaves to it. */
+static __noinline enum verdict bounce(struct incoming *in, const struct question *question)
+{
+	struct view view = view_of_skb(in->skb);
+	struct mapping answer = {};
+	enum verdict verdict = lookup(in->config, question, &in->frame, in->now, &answer);
+
+	switch (verdict) {
+	case VERDICT_FORWARDED:
+		verdict = forward_in_place(&view, in->config, &in->tunnel, &answer.host);
+		break;
+	case VERDICT_ANSWERED:
+	case VERDICT_ANSWERED_NONE:
+		verdict = answer_in_place(&view, in->config, &in->tunnel, question, verdict, &answer);
+		break;
+	default:
+		return verdict;
+	}
+	if (verdict != VERDICT_MALFORMED)
+		in->action = bpf_redirect_neigh(in->skb->ifindex, NULL, 0, 0);
+	return verdict;
+}
+
+static __always_inline enum verdict asked(struct incoming *in, const struct path_option *option)
+{
+	struct endpoint *endpoint;
+	struct question question;
+	enum verdict verdict = parse_question(option, &in->tunnel, &in->frame, &question);
+
+	if (verdict != CONTINUE)
+		return verdict;
+	if (in->frame.protocol == bpf_htons(ETH_P_ARP)) {
+		if (in->frame.operation != bpf_htons(1))
+			return VERDICT_ARP_REPLY;
+		return bounce(in, &question);
+	}
+	endpoint = bpf_map_lookup_elem(&endpoints, &in->about);
+	if (!endpoint)
+		return bounce(in, &question);
+	if (!notice_due(&question, in->now))
+		return deliver(in, endpoint, VERDICT_DELIVERED);
+	if (question.hops)
+		return deliver_passed_on(in, &question, endpoint);
+	return deliver_telling(in, &question, endpoint);
+}
+
+/* The reply that made the path is also the endpoint's answer. */
+static __always_inline enum verdict deliver_arp(struct incoming *in)
+{
+	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &in->about);
+	enum verdict verdict;
+
+	if (!endpoint || !endpoint->ifindex)
+		return VERDICT_TOLD;
+	verdict = decap(in->skb, &in->tunnel, &in->frame, endpoint->mac);
+	if (verdict != CONTINUE)
+		return verdict;
+	in->action = deliver_frame(endpoint, in->skb->len);
+	return VERDICT_TOLD_ARP;
+}
+
+static __always_inline enum verdict told(struct incoming *in, const struct path_option *option)
+{
+	bool reply = in->frame.protocol == bpf_htons(ETH_P_ARP) && in->frame.operation == bpf_htons(2);
+	struct endpoint_key asked_for = { .vni = in->tunnel.vni };
+	struct mapping answer = {
+		.host = address_from_ip4(option->host),
+		.generation = bpf_be64_to_cpu(option->generation),
+	};
+	enum verdict verdict;
+	__u8 op = option->op;
+
+	mac_copy(answer.mac, option->mac);
+	asked_for.ip = reply ? in->frame.source : in->frame.destination;
+	if (!cookie_holds(in->config, &asked_for, in->now, bpf_be64_to_cpu(option->cookie)))
+		return VERDICT_FORGED_COOKIE;
+	if (op == OP_NONE) {
+		verdict = path_none(&asked_for, in->now);
+		return verdict == CONTINUE ? VERDICT_TOLD_NONE : verdict;
+	}
+	if (!underlay_accepts(&answer.host))
+		return VERDICT_FORGED_HOST;
+	verdict = path_told(&asked_for, &answer, reply, in->now);
+	if (verdict != CONTINUE)
+		return verdict;
+	return reply ? deliver_arp(in) : VERDICT_TOLD;
+}
+
+/* Data for an endpoint of this host, or for one that should not be looked for here. */
+static __always_inline enum verdict delivered(struct incoming *in)
+{
+	struct network_key key = { .vni = in->tunnel.vni };
+	struct endpoint *endpoint;
+
+	if (in->frame.protocol != bpf_htons(ETH_P_IP))
+		return VERDICT_ETHERTYPE;
+	endpoint = bpf_map_lookup_elem(&endpoints, &in->about);
+	if (endpoint)
+		return deliver(in, endpoint, VERDICT_DELIVERED);
+	return bpf_map_lookup_elem(&networks, &key) ? VERDICT_NOT_HERE : VERDICT_PASS;
+}
+
+static __always_inline enum verdict nic_packet(struct incoming *in)
+{
+	const struct path_option *option;
+	enum verdict verdict;
+	struct view view;
+	__u32 zero = 0;
+
+	in->config = bpf_map_lookup_elem(&config, &zero);
+	if (!in->config)
+		return VERDICT_PASS;
+	if (in->skb->protocol != bpf_htons(ETH_P_IP))
+		return VERDICT_PASS;
+	view = view_of_headers(in->skb, HEADERS_MAX);
+	verdict = parse_tunnel(&view, in->config, &in->tunnel);
+	if (verdict != CONTINUE)
+		return verdict;
+	verdict = parse_frame(&view, in->tunnel.inner, in->skb->len, &in->frame);
+	if (verdict != CONTINUE)
+		return verdict;
+	in->about.vni = in->tunnel.vni;
+	in->about.ip = in->frame.destination;
+	if (!in->tunnel.path)
+		return delivered(in);
+	option = at(&view, in->tunnel.path, sizeof(*option));
+	if (!option)
+		return VERDICT_MALFORMED;
+	switch (option->op) {
+	case OP_ASK:
+		return asked(in, option);
+	case OP_TELL:
+	case OP_NONE:
+		return told(in, option);
+	default:
+		return VERDICT_UNKNOWN_OP;
+	}
+}
+
+#endif

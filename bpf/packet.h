@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Packets as the stages see them, whatever the hook: bytes between two pointers. `at` is the only way to them.
+ *
+ * The parsing contract: a parser reads a header at an offset, fills a struct with values (never pointers, which the
+ * next helper call would invalidate) and returns CONTINUE or the verdict that ends the packet.
+ */
+#ifndef MEGREZ_PACKET_H
+#define MEGREZ_PACKET_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "address.h"
+#include "maps.h"
+#include "wire.h"
+
+#define CONTINUE VERDICT_COUNT
+
+/* Every header of ours fits: underlay, Geneve with options of any length, inner Ethernet and IP or ARP. */
+#define HEADERS_MAX (14 + 20 + 8 + 8 + 252 + 14 + 40)
+
+struct view {
+	__u8 *data;
+	__u8 *end;
+};
+
+static __always_inline void *at(const struct view *view, __u32 offset, __u32 size)
+{
+	__u8 *here;
+
+	if (offset > HEADERS_MAX)
+		return NULL;
+	here = view->data + offset;
+	if (here + size > view->end)
+		return NULL;
+	return here;
+}
+
+static __always_inline __be16 ip4_checksum(const struct iphdr *ip)
+{
+	const __u16 *half = (const __u16 *)ip;
+	__u32 sum = 0;
+
+	for (int i = 0; i < 10; i++)
+		sum += half[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* An Ethernet frame of a tenant. */
+struct frame {
+	__u8 destination_mac[6];
+	__u8 source_mac[6];
+	__be16 protocol;	    /* ETH_P_IP or ETH_P_ARP */
+	__be16 operation;	    /* of ARP */
+	struct address source;	    /* of ARP: the sender */
+	struct address destination; /* of ARP: the target */
+	__u32 tos;
+};
+
+static __always_inline enum verdict parse_ip4(const struct view *view, __u32 offset, __u32 length, struct frame *frame)
+{
+	const struct iphdr *ip = at(view, offset, sizeof(*ip));
+	__u32 total;
+
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return VERDICT_MALFORMED;
+	total = bpf_ntohs(ip->tot_len);
+	if (total < (__u32)ip->ihl * 4 || offset + total > length)
+		return VERDICT_MALFORMED;
+	frame->source = address_from_ip4(ip->saddr);
+	frame->destination = address_from_ip4(ip->daddr);
+	frame->tos = ip->tos;
+	return CONTINUE;
+}
+
+static __always_inline enum verdict parse_arp(const struct view *view, __u32 offset, struct frame *frame)
+{
+	const struct arp_packet *arp = at(view, offset, sizeof(*arp));
+
+	if (!arp || arp->hardware != bpf_htons(1) || arp->protocol != bpf_htons(ETH_P_IP) ||
+	    arp->hardware_length != 6 || arp->protocol_length != 4)
+		return VERDICT_MALFORMED;
+	if (arp->operation != bpf_htons(1) && arp->operation != bpf_htons(2))
+		return VERDICT_MALFORMED;
+	frame->operation = arp->operation;
+	frame->source = address_from_ip4(arp->sender);
+	frame->destination = address_from_ip4(arp->target);
+	return CONTINUE;
+}
+
+/* `length` is the whole packet's, linear or not. */
+static __always_inline enum verdict parse_frame(const struct view *view, __u32 offset, __u32 length,
+						struct frame *frame)
+{
+	const struct ethhdr *eth = at(view, offset, sizeof(*eth));
+
+	if (!eth)
+		return VERDICT_MALFORMED;
+	mac_copy(frame->destination_mac, eth->h_dest);
+	mac_copy(frame->source_mac, eth->h_source);
+	frame->protocol = eth->h_proto;
+	switch (eth->h_proto) {
+	case bpf_htons(ETH_P_IP):
+		return parse_ip4(view, offset + sizeof(*eth), length, frame);
+	case bpf_htons(ETH_P_ARP):
+		return parse_arp(view, offset + sizeof(*eth), frame);
+	case bpf_htons(ETH_P_8021Q):
+	case bpf_htons(ETH_P_8021AD):
+		return VERDICT_VLAN;
+	default:
+		return VERDICT_ETHERTYPE;
+	}
+}
+
+/* What the outer headers say. */
+struct tunnel {
+	struct address source;
+	__u32 vni;
+	__u32 path;  /* offset of the path option; 0: none */
+	__u32 inner; /* offset of the inner frame */
+	bool congested;
+};
+
+static __always_inline enum verdict parse_options(const struct view *view, __u32 bytes, struct tunnel *tunnel)
+{
+	__u32 offset = tunnel->inner;
+	__u32 end = offset + bytes;
+
+	for (int i = 0; i < 4 && offset < end; i++) {
+		const struct option_header *option = at(view, offset, sizeof(*option));
+		__u32 size;
+
+		if (!option)
+			return VERDICT_MALFORMED;
+		if (option->class != bpf_htons(OPTION_CLASS))
+			return VERDICT_PASS;
+		size = sizeof(*option) + (option->length & 0x1f) * 4;
+		if (offset + size > end)
+			return VERDICT_BAD_OPTION;
+		if (option->type == OPTION_PATH) {
+			if (size != sizeof(struct path_option) || tunnel->path)
+				return VERDICT_BAD_OPTION;
+			tunnel->path = offset;
+		} else if (option->type & OPTION_CRITICAL) {
+			return VERDICT_UNKNOWN_OPTION;
+		}
+		offset += size;
+	}
+	if (offset != end)
+		return VERDICT_BAD_OPTION;
+	tunnel->inner = end;
+	return CONTINUE;
+}
+
+static __always_inline bool underlay_accepts(const struct address *address)
+{
+	struct prefix_key key = { .length = 128, .address = *address };
+
+	return bpf_map_lookup_elem(&underlay, &key) != NULL;
+}
+
+/* VERDICT_PASS: not for this host, or Geneve of somebody else. */
+static __always_inline enum verdict parse_tunnel(const struct view *view, const struct config *config,
+						 struct tunnel *tunnel)
+{
+	struct {
+		struct ethhdr eth;
+		struct iphdr ip;
+		struct udphdr udp;
+		struct geneve_header geneve;
+	} __attribute__((packed)) *outer = at(view, 0, sizeof(*outer));
+	enum verdict verdict;
+	__u32 bytes;
+
+	/* Whatever is too short for these headers is not ours, or cut short by the stack's own account. */
+	if (!outer || outer->eth.h_proto != bpf_htons(ETH_P_IP) || outer->ip.version != 4 || outer->ip.ihl != 5 ||
+	    outer->ip.protocol != IPPROTO_UDP || (outer->ip.frag_off & bpf_htons(0x3fff)) ||
+	    outer->udp.dest != bpf_htons(GENEVE_PORT) || outer->ip.daddr != address_to_ip4(&config->self))
+		return VERDICT_PASS;
+	if (outer->geneve.version_length >> 6 || outer->geneve.protocol != bpf_htons(GENEVE_PROTOCOL))
+		return VERDICT_PASS;
+	tunnel->source = address_from_ip4(outer->ip.saddr);
+	tunnel->vni = outer->geneve.vni[0] << 16 | outer->geneve.vni[1] << 8 | outer->geneve.vni[2];
+	tunnel->congested = (outer->ip.tos & 3) == 3;
+	tunnel->path = 0;
+	tunnel->inner = sizeof(*outer);
+	bytes = (outer->geneve.version_length & 0x3f) * 4;
+	if (bytes) {
+		verdict = parse_options(view, bytes, tunnel);
+		if (verdict != CONTINUE)
+			return verdict;
+	}
+	if (!underlay_accepts(&tunnel->source))
+		return VERDICT_FORGED_SOURCE;
+	return CONTINUE;
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which slot an address falls into. Control plane and datapath must agree for ever: packages/ring holds the same
+ * function and the vectors that both are tested with.
+ */
+#ifndef MEGREZ_SLOT_H
+#define MEGREZ_SLOT_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+
+#include "abi.h"
+
+static __always_inline __u32 slot_of(__u32 vni, const struct address *address)
+{
+	__u32 hash = vni ^ 0x6d656772;
+
+	for (int i = 0; i < 4; i++) {
+		hash = (hash ^ bpf_ntohl(address->word[i])) * 0x9e3779b1;
+		hash ^= hash >> 15;
+	}
+	hash ^= hash >> 16;
+	hash *= 0x85ebca6b;
+	hash ^= hash >> 13;
+	hash *= 0xc2b2ae35;
+	hash ^= hash >> 16;
+	return hash % SLOT_COUNT;
+}
+
+#endif
