@@ -44,7 +44,7 @@ async function buildAddon() {
     return;
   }
   mkdirSync(dist, { recursive: true });
-  await step('addon: kernel.node', () => must(node, [script]));
+  await step('addon: kernel.node', () => must(node, [script, '--force']));
   done('addon', inputs);
 }
 

@@ -1,29 +1,28 @@
 // Committed files that a program writes: the proto bindings and the row codecs.
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from './paths.mjs';
+import { dist, node, root } from './paths.mjs';
 import { setup } from './setup.mjs';
 import { must, step } from './step.mjs';
 
-/** What is generated: `directory` holds the result, `write` makes it anew there. */
-export function generators() {
-  const abi = join(root, 'packages/abi');
-  const script = JSON.parse(readFileSync(join(abi, 'package.json'), 'utf8')).scripts?.generate;
-  return [
-    {
-      name: 'proto bindings',
-      directory: 'packages/model/src/gen',
-      write: () => must('buf', ['generate'], { cwd: join(root, 'proto') }),
+/** Each writes its `directory` below any base: the checkout, or a temporary directory to compare with. */
+export const generators = {
+  proto: {
+    directory: 'packages/model/src/gen',
+    // buf prepends --output to the plugin's own `out`, ../packages/model/src/gen.
+    write: (base) => must('buf', ['generate', '--output', join(base, 'proto')], { cwd: join(root, 'proto') }),
+  },
+  abi: {
+    directory: 'packages/abi/src/gen',
+    write: (base) => {
+      const script = join(root, 'packages/abi/generate/main.ts');
+      return must(node, [script, join(dist, 'bpf/megrez.bpf.o'), join(base, generators.abi.directory)]);
     },
-    ...(script && existsSync(abi)
-      ? [{ name: 'row codecs', directory: 'packages/abi/src', write: () => must('sh', ['-c', script], { cwd: abi }) }]
-      : []),
-  ];
-}
+  },
+};
 
 export async function generate() {
   await setup();
-  for (const { name, directory, write } of generators()) {
-    await step(`${name} → ${directory}`, write);
+  for (const { directory, write } of Object.values(generators)) {
+    await step(`generate ${directory}`, () => write(root));
   }
 }
