@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MegrezError } from '@megrez/model';
 import { type Identity, identify, isAlive } from './identity';
@@ -43,10 +43,6 @@ export function listProcesses(paths: Layout): readonly DevProcess[] {
     .sort()
     .map((name) => readProcess(paths, name.slice(0, -'.json'.length)))
     .filter((process) => process !== undefined);
-}
-
-export function forget(paths: Layout, name: string): void {
-  rmSync(fileOf(paths, name), { force: true });
 }
 
 /** What a process of the cluster sees: not the settings of whoever started it. */
