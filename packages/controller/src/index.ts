@@ -1,0 +1,2 @@
+export type { Controller, ControllerOptions, LeaseOptions } from './options';
+export { startController } from './start';

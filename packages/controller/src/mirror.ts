@@ -1,0 +1,149 @@
+import { HeldAddress, Host, RelayRecord, SessionRecord, SlotTable, Subnet, Vpc } from '@megrez/model';
+import { type ParsedKey, parseKey, type WatchEvent } from '@megrez/store';
+import { type Signal, signal } from './support/signal';
+
+/** A stored object as the watch last told it; `revision` is its mod_revision. */
+export interface Stored<T> {
+  readonly value: T;
+  readonly revision: number;
+}
+
+/** A slot table with the two questions that routing asks answered beforehand. */
+export interface TableView extends Stored<SlotTable> {
+  /** By slot: hosts that must know the slot's endpoints (serving, loading and leaving), primary first. */
+  readonly holders: readonly (readonly string[])[];
+  /** By host: the slots it holds. */
+  readonly slotsOf: ReadonlyMap<string, ReadonlySet<number>>;
+}
+
+/**
+ * What one watch has told so far: everything small, by name and number. Endpoints are absent on purpose: a controller's
+ * memory must not grow with them.
+ */
+export interface Mirror {
+  /** Everything up to this revision is in. */
+  revision: number;
+  /** Raised after each batch; hosts' sessions and relays are what waits look at. */
+  readonly changed: Signal;
+  readonly vpcs: Map<string, Stored<Vpc>>;
+  readonly vpcsByVni: Map<number, Stored<Vpc>>;
+  /** By subnetKey. */
+  readonly subnets: Map<string, Stored<Subnet>>;
+  /** By `<vpc name>/<subnet name>`. */
+  readonly subnetsByName: Map<string, Stored<Subnet>>;
+  /** By subnetKey. */
+  readonly tables: Map<string, TableView>;
+  /** By host: subnetKeys of the tables in which it holds slots. */
+  readonly tablesOf: Map<string, Set<string>>;
+  readonly hosts: Map<string, Stored<Host>>;
+  readonly relays: Map<string, Stored<RelayRecord>>;
+  readonly sessions: Map<string, Stored<SessionRecord>>;
+  /** By subnetKey + '/' + ip. */
+  readonly held: Map<string, Stored<HeldAddress>>;
+}
+
+export const subnetKey = (vni: number, number: number): string => `${vni}/${number}`;
+
+export const emptyMirror = (): Mirror => ({
+  revision: 0,
+  changed: signal(),
+  vpcs: new Map(),
+  vpcsByVni: new Map(),
+  subnets: new Map(),
+  subnetsByName: new Map(),
+  tables: new Map(),
+  tablesOf: new Map(),
+  hosts: new Map(),
+  relays: new Map(),
+  sessions: new Map(),
+  held: new Map(),
+});
+
+export const tableView = (value: SlotTable, revision: number): TableView => {
+  const slotsOf = new Map<string, Set<number>>();
+  const holders = value.slots.map((slot, number) =>
+    slot.holders.map((holder) => {
+      const host = value.owners[holder.owner]?.host ?? '';
+      let slots = slotsOf.get(host);
+      if (slots === undefined) slotsOf.set(host, (slots = new Set()));
+      slots.add(number);
+      return host;
+    }),
+  );
+  return { value: { ...value, generation: revision }, revision, holders, slotsOf };
+};
+
+const setTable = (mirror: Mirror, key: string, view: TableView | undefined): void => {
+  for (const host of mirror.tables.get(key)?.slotsOf.keys() ?? []) mirror.tablesOf.get(host)?.delete(key);
+  if (view === undefined) {
+    mirror.tables.delete(key);
+    return;
+  }
+  mirror.tables.set(key, view);
+  for (const host of view.slotsOf.keys()) {
+    const keys = mirror.tablesOf.get(host);
+    if (keys === undefined) mirror.tablesOf.set(host, new Set([key]));
+    else keys.add(key);
+  }
+};
+
+const set = <K, T>(map: Map<K, Stored<T>>, key: K, entry: Stored<T> | undefined): void => {
+  if (entry === undefined) map.delete(key);
+  else map.set(key, entry);
+};
+
+/** Brings one change in. Endpoints and indexes are no part of a mirror and pass by. */
+export const applyToMirror = (mirror: Mirror, event: WatchEvent, parsed: ParsedKey = parseKey(event.path)): void => {
+  const { value, revision } = event;
+  const decode = <T>(read: (bytes: Uint8Array) => T): Stored<T> | undefined =>
+    value === undefined ? undefined : { value: read(value), revision };
+  switch (parsed.kind) {
+    case 'vpc': {
+      const old = mirror.vpcs.get(parsed.name);
+      const vpc = decode((bytes) => Vpc.fromBinary(bytes));
+      set(mirror.vpcs, parsed.name, vpc);
+      if (old !== undefined) mirror.vpcsByVni.delete(old.value.vni);
+      if (vpc !== undefined) mirror.vpcsByVni.set(vpc.value.vni, vpc);
+      return;
+    }
+    case 'subnet': {
+      const key = subnetKey(parsed.vni, parsed.number);
+      const old = mirror.subnets.get(key);
+      const subnet = decode((bytes) => Subnet.fromBinary(bytes));
+      set(mirror.subnets, key, subnet);
+      if (old !== undefined) mirror.subnetsByName.delete(`${old.value.vpc}/${old.value.name}`);
+      if (subnet !== undefined) mirror.subnetsByName.set(`${subnet.value.vpc}/${subnet.value.name}`, subnet);
+      return;
+    }
+    case 'slots': {
+      const key = subnetKey(parsed.vni, parsed.subnet);
+      setTable(mirror, key, value === undefined ? undefined : tableView(SlotTable.fromBinary(value), revision));
+      return;
+    }
+    case 'host':
+      return set(
+        mirror.hosts,
+        parsed.name,
+        decode((bytes) => Host.fromBinary(bytes)),
+      );
+    case 'relay':
+      return set(
+        mirror.relays,
+        parsed.incarnation,
+        decode((bytes) => RelayRecord.fromBinary(bytes)),
+      );
+    case 'session':
+      return set(
+        mirror.sessions,
+        parsed.host,
+        decode((bytes) => SessionRecord.fromBinary(bytes)),
+      );
+    case 'held':
+      return set(
+        mirror.held,
+        `${subnetKey(parsed.vni, parsed.subnet)}/${parsed.ip}`,
+        decode((bytes) => HeldAddress.fromBinary(bytes)),
+      );
+    default:
+  }
+};

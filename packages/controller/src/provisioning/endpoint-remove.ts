@@ -1,0 +1,94 @@
+import type { Endpoint, HeldAddress } from '@megrez/model';
+import { type Compare, keys, type Operation } from '@megrez/store';
+import type { Context } from '../context';
+import { type Stored, subnetKey, type TableView, tableView } from '../mirror';
+import { isAttached } from '../relay/attachment';
+import { waitHosts } from '../relay/readiness';
+import { hostsOf, keysOf } from './endpoint-draft';
+import { releaseHeld } from './held';
+
+const attempts = 20;
+
+export type Removal =
+  /** Every host has forgotten the endpoint and its address is free. */
+  | { readonly kind: 'done' }
+  /** Removed; these hosts have not confirmed, so the address is held. */
+  | { readonly kind: 'late'; readonly hosts: readonly string[] }
+  /** Somebody else removed or changed it first. */
+  | { readonly kind: 'changed' };
+
+/** Removes exactly this revision of an endpoint and waits until the hosts that knew it have forgotten it. */
+export const removeEndpoint = async (
+  context: Context,
+  endpoint: Stored<Endpoint>,
+  deadline_ms: number,
+): Promise<Removal> => {
+  const { store, mirror } = context;
+  const { vni, subnetNumber } = endpoint.value;
+  let table = mirror.tables.get(subnetKey(vni, subnetNumber));
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const { compares, operations, held } = removal(endpoint, table);
+    const result = await store.txn(compares, operations);
+    if (result.succeeded) return forget(context, [{ value: held, revision: result.revision }], deadline_ms);
+    const own = keysOf(endpoint.value).endpoint.path;
+    if (result.failed.some(({ compare }) => compare.kind !== 'empty' && compare.key.path === own)) {
+      return { kind: 'changed' };
+    }
+    const entry = await store.get(keys.slots(vni, subnetNumber));
+    table = entry && tableView(entry.value, entry.revision);
+  }
+  return { kind: 'changed' };
+};
+
+export const removal = (
+  { value, revision }: Stored<Endpoint>,
+  table: TableView | undefined,
+): { compares: Compare[]; operations: Operation[]; held: HeldAddress } => {
+  const own = keysOf(value);
+  const tableKey = keys.slots(value.vni, value.subnetNumber);
+  const hosts = table === undefined ? [value.host] : hostsOf(value, { table });
+  const held: HeldAddress = { endpoint: value, hosts: [...hosts], revision: 0 };
+  return {
+    held,
+    compares: [
+      { kind: 'revision', key: own.endpoint, revision },
+      table === undefined
+        ? { kind: 'absent', key: tableKey }
+        : { kind: 'revision', key: tableKey, revision: table.revision },
+    ],
+    operations: [
+      { kind: 'remove', key: own.endpoint },
+      { kind: 'remove', key: own.byHost },
+      { kind: 'remove', key: own.name },
+      ...(own.mac === undefined ? [] : [{ kind: 'remove', key: own.mac } as const]),
+      { kind: 'put', key: own.held, value: held },
+    ],
+  };
+};
+
+/** Waits for the hosts that held the addresses and frees those that every host has forgotten. */
+export const forget = async (
+  context: Context,
+  held: readonly Stored<HeldAddress>[],
+  deadline_ms: number,
+): Promise<Removal> => {
+  const late = new Set<string>();
+  await Promise.all(
+    held.map(async (address) => {
+      const { hosts } = address.value;
+      const here = hosts.filter((host) => context.mirror.hosts.has(host));
+      const absent = here.filter((host) => !isAttached(context, host));
+      const present = here.filter((host) => !absent.includes(host));
+      const waited = await waitHosts(context, {
+        hosts: present,
+        required: new Set(present),
+        revision: address.revision,
+        deadline_ms,
+      });
+      const missing = [...absent, ...waited.late];
+      for (const host of missing) late.add(host);
+      if (missing.length === 0) await releaseHeld(context, address);
+    }),
+  );
+  return late.size === 0 ? { kind: 'done' } : { kind: 'late', hosts: [...late].sort() };
+};

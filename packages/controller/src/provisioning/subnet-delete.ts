@@ -1,0 +1,119 @@
+import {
+  type DeleteSubnetRequest,
+  limits,
+  MegrezError,
+  objectName,
+  type Subnet,
+  validateSubnetName,
+} from '@megrez/model';
+import { type Compare, keys, type Operation, prefixes } from '@megrez/store';
+import type { Context } from '../context';
+import { type Stored, tableView } from '../mirror';
+import { lateError, waitHosts } from '../relay/readiness';
+import type { Call } from '../server/rpc';
+import { forget, removal } from './endpoint-remove';
+import { findVpc, newMeta, shown, subnetNotFound } from './lookup';
+import { contended } from './vpc';
+
+const attempts = 20;
+/** Endpoints per txn: five writes each, of 128. */
+const chunk = 25;
+
+export const deleteSubnet = async (context: Context, request: DeleteSubnetRequest, call: Call): Promise<Subnet> => {
+  validateSubnetName(request);
+  const { store } = context;
+  const { vni } = (await findVpc(context, request.vpc, true)).value;
+  const index = await store.get(keys.subnetName(vni, request.name));
+  const subnet = index && (await store.get(keys.subnet(vni, index.value.number)));
+  if (subnet === undefined) throw subnetNotFound(request.vpc, request.name);
+  await removeSubnet(context, subnet.value, request.cascade, call);
+  return shown(subnet);
+};
+
+/** Removes a subnet, with `cascade` its endpoints too; taken up again where an earlier call stopped. */
+export const removeSubnet = async (context: Context, found: Subnet, cascade: boolean, call: Call): Promise<void> => {
+  const { store } = context;
+  const { vni, number, name } = found;
+  const object = objectName.subnet(found.vpc, name);
+  const key = keys.subnet(vni, number);
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const subnet = await store.get(key);
+    if (subnet === undefined) return;
+    const inside = await store.count(prefixes.endpoints(vni, number));
+    if (inside > 0 && !cascade) throw inUse(object, inside);
+    if (inside > 0) {
+      await mark(context, subnet);
+      await removeEndpoints(context, found, call);
+      continue;
+    }
+    const table = await store.get(keys.slots(vni, number));
+    const result = await store.txn(
+      [
+        { kind: 'revision', key, revision: subnet.revision },
+        { kind: 'empty', prefix: prefixes.endpoints(vni, number) },
+      ],
+      [
+        { kind: 'remove', key },
+        { kind: 'remove', key: keys.subnetName(vni, name) },
+        { kind: 'remove', key: keys.slots(vni, number) },
+      ],
+    );
+    if (!result.succeeded) {
+      context.metrics.retries.inc();
+      continue;
+    }
+    const owners = table === undefined ? [] : [...tableView(table.value, table.revision).slotsOf.keys()];
+    return confirm(context, object, owners, result.revision, call);
+  }
+  throw contended(object);
+};
+
+const inUse = (object: string, inside: number): MegrezError =>
+  new MegrezError({
+    code: 'FAILED_PRECONDITION',
+    reason: 'SUBNET_IN_USE',
+    object,
+    message: `${object} has ${inside} endpoint${inside === 1 ? '' : 's'}: delete ${inside === 1 ? 'it' : 'them'} first, or cascade`,
+  });
+
+/** From now on creates inside are refused. */
+const mark = async ({ store }: Context, { value, revision }: Stored<Subnet>): Promise<void> => {
+  if (value.meta?.deleting === true) return;
+  const key = keys.subnet(value.vni, value.number);
+  const marked = { ...value, meta: { ...(value.meta ?? newMeta('')), deleting: true } };
+  await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value: marked }]);
+};
+
+/** In chunks; each waits for its hosts, so that a cascade is never far ahead of the fleet. */
+const removeEndpoints = async (context: Context, { vni, number }: Subnet, call: Call): Promise<void> => {
+  const { store } = context;
+  for (;;) {
+    const { entries } = await store.range(prefixes.endpoints(vni, number), { limit: chunk });
+    if (entries.length === 0) return;
+    const entry = await store.get(keys.slots(vni, number));
+    const table = entry && tableView(entry.value, entry.revision);
+    const removals = entries.map((endpoint) => removal(endpoint, table));
+    const compares = new Map<string, Compare>();
+    for (const compare of removals.flatMap((one) => one.compares)) {
+      if (compare.kind !== 'empty') compares.set(compare.key.path, compare);
+    }
+    const operations: Operation[] = removals.flatMap((one) => one.operations);
+    const result = await store.txn([...compares.values()], operations);
+    if (!result.succeeded) continue;
+    const held = removals.map((one) => ({ value: one.held, revision: result.revision }));
+    await forget(context, held, Math.min(call.deadline_ms, performance.now() + limits.timeout_ms.default));
+  }
+};
+
+const confirm = async (
+  context: Context,
+  object: string,
+  owners: readonly string[],
+  revision: number,
+  call: Call,
+): Promise<void> => {
+  const started = performance.now();
+  const deadline_ms = Math.min(call.deadline_ms, started + limits.timeout_ms.default);
+  const { late } = await waitHosts(context, { hosts: owners, required: new Set(), revision, deadline_ms });
+  if (late.length > 0) throw lateError(object, late, deadline_ms - started, 'is removed');
+};

@@ -1,0 +1,43 @@
+import {
+  addressFromHex,
+  type Change,
+  Endpoint,
+  formatAddress,
+  type SlotTable,
+  type Subnet,
+  type Vpc,
+} from '@megrez/model';
+import type { Stored } from '../mirror';
+
+/** Changes as agents get them: objects carry their own generation too, so that nobody has to look at two places. */
+export const vpcChange = ({ value, revision }: Stored<Vpc>, deleted = false): Change =>
+  make({ oneofKind: 'vpc', vpc: { ...value, meta: meta(value, revision) } }, revision, deleted);
+
+export const subnetChange = ({ value, revision }: Stored<Subnet>, deleted = false): Change =>
+  make({ oneofKind: 'subnet', subnet: { ...value, meta: meta(value, revision) } }, revision, deleted);
+
+export const tableChange = ({ value, revision }: Stored<SlotTable>, deleted = false): Change =>
+  make({ oneofKind: 'table', table: { ...value, generation: revision } }, revision, deleted);
+
+export const endpointChange = ({ value, revision }: Stored<Endpoint>): Change =>
+  make({ oneofKind: 'endpoint', endpoint: { ...value, meta: meta(value, revision) } }, revision, false);
+
+/** `ip` is the 32 hex digits of the key. */
+export const endpointDeletion = (vni: number, subnet: number, slot: number, ip: string, revision: number): Change => {
+  const endpoint = Endpoint.create({ vni, subnetNumber: subnet, slot, ip: formatAddress(addressFromHex(ip)) });
+  return make({ oneofKind: 'endpoint', endpoint }, revision, true);
+};
+
+const make = (object: Change['object'], generation: number, deleted: boolean): Change => ({
+  generation,
+  deleted,
+  object,
+});
+
+const meta = <T extends { meta?: Vpc['meta'] }>(value: T, revision: number): Vpc['meta'] => ({
+  requestId: '',
+  createdAtMs: 0,
+  deleting: false,
+  ...value.meta,
+  generation: revision,
+});

@@ -1,0 +1,118 @@
+import type { Change, Endpoint } from '@megrez/model';
+import { type Entry, type Prefix, prefixes, type RangeResult, type Store } from '@megrez/store';
+import { type Mirror, subnetKey } from '../mirror';
+import { endpointChange, endpointDeletion } from './changes';
+import type { SubnetContext } from './events';
+import { type Knowledge, type Load, slotsHeld } from './knowledge';
+import { subnetContext } from './route';
+
+const page_entries = 5_000;
+/** With more of a subnet's slots than this, its whole range is read and sifted. */
+const ranges_at_most = 64;
+
+/** What reading a load changes of its session. */
+export interface Reader {
+  readonly host: string;
+  readonly know: Knowledge;
+  floor: number;
+}
+
+/**
+ * Reads what a load asks for, all of it as of one revision. A snapshot is pinned by its first read (an older revision
+ * may be compacted away) and tells the session that revision as its floor.
+ */
+export async function* readLoad(
+  store: Store,
+  mirror: Mirror,
+  load: Load,
+  session: Reader,
+): AsyncGenerator<readonly Change[]> {
+  if (load.kind === 'slots') yield* readSlots(store, mirror, load, session);
+  else yield* readSnapshot(store, mirror, session);
+}
+
+async function* readSnapshot(store: Store, mirror: Mirror, session: Reader): AsyncGenerator<readonly Change[]> {
+  const { host, know } = session;
+  // What the host holds is taken before anything is read: later table events are compared with it.
+  const tables = [...(mirror.tablesOf.get(host) ?? [])];
+  const views = tables.flatMap((key) => mirror.tables.get(key) ?? []);
+  for (const view of views) know.hold(subnetKey(view.value.vni, view.value.subnet), slotsHeld(view, host));
+  const first = await store.range(prefixes.byHost(host), { limit: page_entries });
+  session.floor = first.revision;
+  for (const view of views) yield introduced(mirror, know, view.value.vni, view.value.subnet);
+  for await (const entries of pages(store, prefixes.byHost(host), first.revision, first)) {
+    const changes: Change[] = [];
+    for (const entry of entries) {
+      const { vni, subnetNumber } = entry.value;
+      know.add(subnetKey(vni, subnetNumber), lastPart(entry.path));
+      changes.push(...introduced(mirror, know, vni, subnetNumber), endpointChange(entry));
+    }
+    yield changes;
+  }
+  for (const view of views) {
+    const { vni, subnet } = view.value;
+    for await (const entries of slotEntries(store, vni, subnet, slotsHeld(view, host), first.revision)) {
+      const others = entries.filter((entry) => !know.owns(subnetKey(vni, subnet), lastPart(entry.path)));
+      yield others.map(endpointChange);
+    }
+  }
+}
+
+const introduced = (mirror: Mirror, know: Knowledge, vni: number, subnet: number): Change[] => {
+  const context: SubnetContext | undefined = subnetContext(mirror, vni, subnet);
+  return context === undefined ? [] : know.introduce(context);
+};
+
+async function* readSlots(
+  store: Store,
+  mirror: Mirror,
+  load: Extract<Load, { kind: 'slots' }>,
+  { know }: Reader,
+): AsyncGenerator<readonly Change[]> {
+  const [vni = 0, subnet = 0] = load.key.split('/').map(Number);
+  for await (const entries of slotEntries(store, vni, subnet, load.slots, load.revision)) {
+    if (!load.lost) {
+      yield entries.map(endpointChange);
+      continue;
+    }
+    const foreign = entries.filter((entry) => !know.owns(load.key, lastPart(entry.path)));
+    yield foreign.map((entry) => endpointDeletion(vni, subnet, entry.value.slot, lastPart(entry.path), load.revision));
+  }
+}
+
+async function* slotEntries(
+  store: Store,
+  vni: number,
+  subnet: number,
+  slots: ReadonlySet<number>,
+  revision: number,
+): AsyncGenerator<readonly Entry<Endpoint>[]> {
+  if (slots.size > ranges_at_most) {
+    for await (const entries of pages(store, prefixes.endpoints(vni, subnet), revision)) {
+      yield entries.filter(({ path }) => slots.has(slotOfPath(path)));
+    }
+    return;
+  }
+  for (const slot of slots) yield* pages(store, prefixes.endpoints(vni, subnet, slot), revision);
+}
+
+const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** `endpoints/<vni>/<subnet>/<slot:2hex>/<ip:32hex>` */
+const slotOfPath = (path: string): number => Number.parseInt(path.slice(-35, -33), 16);
+
+/** All entries below a prefix as of a revision, in pages; `first` is the first page where it is known already. */
+export async function* pages<T extends object>(
+  store: Store,
+  prefix: Prefix<T>,
+  revision: number,
+  first?: RangeResult<T>,
+): AsyncGenerator<readonly Entry<T>[]> {
+  let page = first ?? (await store.range(prefix, { limit: page_entries, revision }));
+  for (;;) {
+    if (page.entries.length > 0) yield page.entries;
+    const after = page.entries.at(-1)?.path;
+    if (!page.more || after === undefined) return;
+    page = await store.range(prefix, { limit: page_entries, revision, after });
+  }
+}

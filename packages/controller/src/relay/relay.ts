@@ -1,0 +1,146 @@
+import type { Hello, SessionResponse } from '@megrez/model';
+import type { WatchBatch } from '@megrez/store';
+import { parseKey } from '@megrez/store';
+import type { Context } from '../context';
+import { semaphore } from '../support/semaphore';
+import { attached_ms } from './attachment';
+import { readLoad } from './read';
+import { register, withdraw } from './register';
+import { routeBatch } from './route';
+import { type Outlet, Session } from './session';
+
+const concurrent_loads = 16;
+const sweep_ms = 500;
+/** A silent agent's stream is closed after this; its host counts as detached long before. */
+const silent_ms = 15_000;
+
+export interface Relay {
+  /** A new agent: registered, welcomed, and sent everything it must know. @throws MegrezError */
+  open(hello: Hello, outlet: Outlet): Promise<Session>;
+  onBatch(batch: WatchBatch): void;
+  close(): Promise<void>;
+}
+
+export const startRelay = (context: Context): Relay => {
+  const { sessions, mirror, metrics, log } = context;
+  const loads = semaphore(concurrent_loads);
+  /** Sessions whose record in the store is theirs; a record outlives its stream for a while. */
+  const recorded = new Map<string, Session>();
+
+  const open = async (hello: Hello, outlet: Outlet): Promise<Session> => {
+    const session = new Session({
+      host: hello.host,
+      address: hello.address,
+      incarnation: hello.incarnation,
+      outlet,
+      read: (load, of) => gated(loads, () => readLoad(context.store, mirror, load, of)),
+      counted: (kind, count) => metrics.messages.inc({ kind }, count),
+      report: hello.report,
+      now: () => performance.now(),
+    });
+    await register(context, hello, session);
+    // A create that follows the Welcome must find the host here.
+    while (mirror.revision < session.record_revision && !session.ended) await mirror.changed.next(1_000);
+    // The stream may have broken meanwhile; nothing was sent yet, so nothing is lost.
+    if (session.ended) return session;
+    sessions.get(hello.host)?.end('a newer session of the same host took over');
+    sessions.set(hello.host, session);
+    recorded.set(hello.host, session);
+    outlet.send(welcome(context, session));
+    session.start();
+    session.flush();
+    mirror.changed.raise();
+    log.info({ host: hello.host, address: hello.address, session: session.id }, 'agent connected');
+    return session;
+  };
+
+  const onBatch = (batch: WatchBatch): void => {
+    for (const [host, groups] of routeBatch(mirror, batch, sessions)) {
+      const session = sessions.get(host);
+      session?.deliver(groups);
+      session?.flush();
+    }
+    for (const { path, value, revision } of batch.events) {
+      const key = parseKey(path);
+      if (key.kind === 'session') replaced(key.host, revision);
+      else if (key.kind === 'endpoint' && value === undefined) context.recent.add(`${key.vni}/${key.subnet}/${key.ip}`);
+    }
+    mirror.changed.raise();
+  };
+
+  /** Another session of the host, perhaps at another relay, is the current one. */
+  const replaced = (host: string, revision: number): void => {
+    const session = sessions.get(host);
+    const record = mirror.sessions.get(host)?.value;
+    if (session === undefined || revision <= session.record_revision) return;
+    if (record !== undefined && record.session !== session.id) session.end('the host has a newer session elsewhere');
+  };
+
+  const sweep = (): void => {
+    const now = performance.now();
+    for (const [host, session] of recorded) {
+      const silence = now - session.last_ping_ms;
+      if (silence < attached_ms) continue;
+      recorded.delete(host);
+      log.warn({ host, silence_ms: Math.round(silence) }, 'host detached: its agent is silent');
+      withdraw(context, session).catch((error: unknown) => {
+        log.warn({ error, host }, 'the session record of a silent host stays for now');
+        if (!recorded.has(host)) recorded.set(host, session);
+      });
+    }
+    for (const [host, session] of sessions) {
+      if (session.ended) sessions.delete(host);
+      else if (now - session.last_ping_ms > silent_ms) session.end('the agent is silent');
+      else if (!recorded.has(host) && now - session.last_ping_ms < attached_ms) session.end('the host was detached');
+    }
+    metrics.sessions.set(sessions.size);
+  };
+  const timer = setInterval(sweep, sweep_ms);
+
+  return {
+    open,
+    onBatch,
+    close: async () => {
+      clearInterval(timer);
+      for (const session of sessions.values()) session.end('the controller stops');
+      sessions.clear();
+    },
+  };
+};
+
+const welcome = ({ store, incarnation, underlayPrefixes, leases }: Context, session: Session): SessionResponse => ({
+  message: {
+    oneofKind: 'welcome',
+    welcome: {
+      storeId: store.storeId,
+      relay: incarnation,
+      session: session.id,
+      underlayPrefixes: [...underlayPrefixes],
+      leases: {
+        softLeaseMs: leases.soft_lease_ms,
+        hardLeaseMs: leases.hard_lease_ms,
+        checkMs: leases.check_ms,
+      },
+    },
+  },
+});
+
+/** Runs an iteration as one of the semaphore's tasks. */
+async function* gated<T>(gate: ReturnType<typeof semaphore>, iterate: () => AsyncIterable<T>): AsyncGenerator<T> {
+  let release = (): void => undefined;
+  const turn = new Promise<void>((started) => {
+    void gate(
+      () =>
+        new Promise<void>((done) => {
+          release = done;
+          started();
+        }),
+    );
+  });
+  await turn;
+  try {
+    yield* iterate();
+  } finally {
+    release();
+  }
+}

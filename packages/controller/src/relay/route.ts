@@ -1,0 +1,204 @@
+import { addressFromHex, Endpoint } from '@megrez/model';
+import { slotOf } from '@megrez/ring';
+import { type ParsedKey, parseKey, type WatchBatch, type WatchEvent } from '@megrez/store';
+import { applyToMirror, type Mirror, subnetKey } from '../mirror';
+import { endpointChange, endpointDeletion, subnetChange, tableChange, vpcChange } from './changes';
+import type { HostEvent, HostEvents, SubnetContext } from './events';
+
+/** A host connected to this relay, as far as routing looks at it. */
+export interface Listener {
+  /** Its snapshot is not complete, so nobody can say yet what it knows. */
+  readonly loading: boolean;
+  knows(subnet: string): boolean;
+  knowsVpc(vni: number): boolean;
+}
+
+interface Parsed {
+  readonly event: WatchEvent;
+  readonly key: ParsedKey;
+}
+
+type EndpointKey = Extract<ParsedKey, { kind: 'endpoint' }>;
+
+/** One endpoint inside one revision: its own key and its by-host keys, which are written in the same txn. */
+interface Touched {
+  readonly vni: number;
+  readonly subnet: number;
+  readonly ip: string;
+  value: WatchEvent | undefined;
+  removed: boolean;
+  readonly came: string[];
+  readonly left: string[];
+}
+
+/**
+ * Brings a batch into the mirror and tells, for each connected host, what of it is that host's business. A host is
+ * found from keys and the mirrored tables alone: an endpoint's own host and the holders of its slot, nobody else.
+ */
+export const routeBatch = (
+  mirror: Mirror,
+  batch: WatchBatch,
+  listeners: ReadonlyMap<string, Listener>,
+): Map<string, HostEvents[]> => {
+  const routed = new Map<string, HostEvents[]>();
+  for (const [revision, group] of groups(batch)) {
+    for (const [host, events] of routeGroup(mirror, revision, group, listeners)) {
+      const list = routed.get(host);
+      if (list === undefined) routed.set(host, [{ revision, events }]);
+      else list.push({ revision, events });
+    }
+  }
+  mirror.revision = batch.revision;
+  return routed;
+};
+
+/** A snapshot is one group: what differs has no order. Otherwise a group is a revision, that is a txn. */
+const groups = (batch: WatchBatch): [number, Parsed[]][] => {
+  const out: [number, Parsed[]][] = [];
+  for (const event of batch.events) {
+    const revision = batch.snapshot ? batch.revision : event.revision;
+    const last = out.at(-1);
+    const parsed = { event, key: parseKey(event.path) };
+    if (last !== undefined && last[0] === revision) last[1].push(parsed);
+    else out.push([revision, [parsed]]);
+  }
+  return out;
+};
+
+const routeGroup = (
+  mirror: Mirror,
+  revision: number,
+  group: readonly Parsed[],
+  listeners: ReadonlyMap<string, Listener>,
+): Map<string, HostEvent[]> => {
+  const out = new Map<string, HostEvent[]>();
+  const add = (host: string, event: HostEvent): void => {
+    const list = out.get(host);
+    if (list === undefined) out.set(host, [event]);
+    else list.push(event);
+  };
+  const touched = new Map<string, Touched>();
+  // Deletions of what endpoints stand on are told after the endpoints' own.
+  const last: (() => void)[] = [];
+  for (const { event, key } of group) {
+    if (key.kind === 'endpoint' || key.kind === 'by-host') {
+      touch(touched, event, key);
+      continue;
+    }
+    const before = contextEvents(mirror, event, key, listeners, add, last);
+    applyToMirror(mirror, event, key);
+    before?.();
+  }
+  for (const endpoint of touched.values()) routeEndpoint(mirror, revision, endpoint, listeners, add);
+  for (const tell of last) tell();
+  return out;
+};
+
+const touch = (
+  touched: Map<string, Touched>,
+  event: WatchEvent,
+  key: EndpointKey | Extract<ParsedKey, { kind: 'by-host' }>,
+): void => {
+  const id = `${key.vni}/${key.subnet}/${key.ip}`;
+  let entry = touched.get(id);
+  if (entry === undefined) {
+    entry = { vni: key.vni, subnet: key.subnet, ip: key.ip, value: undefined, removed: false, came: [], left: [] };
+    touched.set(id, entry);
+  }
+  if (key.kind === 'endpoint') {
+    if (event.value === undefined) entry.removed = true;
+    else entry.value = event;
+  } else if (event.value === undefined) {
+    entry.left.push(key.host);
+  } else {
+    entry.came.push(key.host);
+    entry.value ??= event;
+  }
+};
+
+const routeEndpoint = (
+  mirror: Mirror,
+  revision: number,
+  endpoint: Touched,
+  listeners: ReadonlyMap<string, Listener>,
+  add: (host: string, event: HostEvent) => void,
+): void => {
+  const { vni, subnet, ip, value, came, left } = endpoint;
+  const key = subnetKey(vni, subnet);
+  const slot = slotOf(vni, addressFromHex(ip));
+  const holders = mirror.tables.get(key)?.holders[slot] ?? [];
+  const hosts = new Set([...came, ...left, ...holders].filter((host) => listeners.has(host)));
+  if (hosts.size === 0) return;
+  const context = subnetContext(mirror, vni, subnet);
+  const put =
+    value?.value === undefined || endpoint.removed
+      ? undefined
+      : endpointChange({ value: Endpoint.fromBinary(value.value), revision: value.revision });
+  const deletion = endpointDeletion(vni, subnet, slot, ip, revision);
+  for (const host of hosts) {
+    const own = came.includes(host) ? 'came' : left.includes(host) ? 'left' : 'no';
+    const change = put !== undefined && (own === 'came' || holders.includes(host)) ? put : deletion;
+    add(host, { kind: 'endpoint', key, ip, change, own, context });
+  }
+};
+
+export const subnetContext = (mirror: Mirror, vni: number, number: number): SubnetContext | undefined => {
+  const key = subnetKey(vni, number);
+  const vpc = mirror.vpcsByVni.get(vni);
+  const subnet = mirror.subnets.get(key);
+  const table = mirror.tables.get(key);
+  return vpc && subnet && table ? { vpc, subnet, table } : undefined;
+};
+
+/** VPCs, subnets and tables: looked at before the mirror takes them in; what is returned is told after that. */
+const contextEvents = (
+  mirror: Mirror,
+  event: WatchEvent,
+  key: ParsedKey,
+  listeners: ReadonlyMap<string, Listener>,
+  add: (host: string, event: HostEvent) => void,
+  last: (() => void)[],
+): (() => void) | undefined => {
+  const { revision } = event;
+  const tell = (wants: (listener: Listener, host: string) => boolean, what: HostEvent): void => {
+    for (const [host, listener] of listeners) if (listener.loading || wants(listener, host)) add(host, what);
+  };
+  if (key.kind === 'vpc') {
+    return () => {
+      const vpc = mirror.vpcs.get(key.name);
+      if (vpc === undefined) return;
+      const { vni } = vpc.value;
+      tell((listener) => listener.knowsVpc(vni), { kind: 'vpc', vni, change: vpcChange(vpc) });
+    };
+  }
+  if (key.kind === 'subnet') {
+    const name = subnetKey(key.vni, key.number);
+    const old = mirror.subnets.get(name);
+    return () => {
+      const subnet = mirror.subnets.get(name) ?? old;
+      if (subnet === undefined) return;
+      const deleted = event.value === undefined;
+      const change = subnetChange({ value: subnet.value, revision }, deleted);
+      const say = (): void =>
+        tell((listener) => listener.knows(name), { kind: 'subnet', key: name, vni: key.vni, change });
+      if (deleted) last.push(say);
+      else say();
+    };
+  }
+  if (key.kind !== 'slots') return undefined;
+  const name = subnetKey(key.vni, key.subnet);
+  const old = mirror.tables.get(name);
+  return () => {
+    const table = mirror.tables.get(name);
+    const shown = table ?? old;
+    if (shown === undefined) return;
+    const change = tableChange({ value: shown.value, revision }, table === undefined);
+    const wants = (listener: Listener, host: string): boolean =>
+      listener.knows(name) || (old?.slotsOf.has(host) ?? false) || (table?.slotsOf.has(host) ?? false);
+    // The subnet of a new table is written in the same txn, perhaps behind the table: look when all is in.
+    last.unshift(() => {
+      const context = subnetContext(mirror, key.vni, key.subnet);
+      tell(wants, { kind: 'table', key: name, change, table, fresh: old === undefined, context });
+    });
+  };
+};

@@ -1,0 +1,93 @@
+/** A caller of the API, for specs: requests with defaults, errors with their detail. */
+import { Client, credentials, type Metadata, type ServiceError } from '@grpc/grpc-js';
+import { ErrorDetail, lookupServiceDefinition, provisioningServiceDefinition } from '@megrez/model';
+
+type Provisioning = typeof provisioningServiceDefinition;
+type Lookup = typeof lookupServiceDefinition;
+type All = Provisioning & Lookup;
+type Method = keyof All & string;
+type Request<M extends Method> = All[M] extends { requestSerialize: (value: infer R) => Buffer } ? R : never;
+type Response<M extends Method> = All[M] extends { responseDeserialize: (bytes: Buffer) => infer R } ? R : never;
+
+export interface ApiError {
+  readonly code: number;
+  readonly reason: string;
+  readonly object: string;
+  readonly hosts: readonly string[];
+  readonly message: string;
+}
+
+export interface Api {
+  call<M extends Method>(method: M, request: Partial<Request<M>>): Promise<Response<M>>;
+  /** The error that a call must end with; a call that succeeds is an error itself. */
+  refused<M extends Method>(method: M, request: Partial<Request<M>>): Promise<ApiError>;
+  close(): void;
+}
+
+const methods = { ...provisioningServiceDefinition, ...lookupServiceDefinition } as Record<
+  string,
+  {
+    path: string;
+    requestSerialize: (value: object) => Buffer;
+    responseDeserialize: (bytes: Buffer) => unknown;
+  }
+>;
+
+export const connectApi = (server: string): Api => {
+  const client = new Client(server, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+  const call: Api['call'] = (name, request) =>
+    new Promise((resolve, reject) => {
+      const method = methods[name] as (typeof methods)[string];
+      client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize as (value: object) => Buffer,
+        method.responseDeserialize as never,
+        { ...defaults, ...request },
+        (error: ServiceError | null, response?: unknown) => {
+          if (error === null) resolve(response as never);
+          else reject(error);
+        },
+      );
+    });
+  return {
+    call,
+    refused: async (method, request) => {
+      const outcome = await call(method, request).then(
+        (response) => ({ response }),
+        (error: ServiceError) => ({ error }),
+      );
+      if ('response' in outcome) throw new Error(`${method} succeeded: ${JSON.stringify(outcome.response)}`);
+      return apiError(outcome.error);
+    },
+    close: () => client.close(),
+  };
+};
+
+/** Fields that requests have; the others of a message are left out by its codec. */
+const defaults = {
+  vpc: '',
+  subnet: '',
+  name: '',
+  host: '',
+  ip: '',
+  mac: '',
+  zone: '',
+  requestId: '',
+  cidrs: [],
+  bouncerHosts: [],
+  bouncers: 0,
+  dividers: 0,
+  timeoutMs: 0,
+  pageSize: 0,
+  pageToken: '',
+  weight: 0,
+  ineligible: false,
+  cascade: false,
+  viaBouncer: false,
+};
+
+export const apiError = (error: ServiceError): ApiError => {
+  const bytes = (error.metadata as Metadata | undefined)?.get('megrez-error-bin')[0];
+  const { reason, object, hosts } = bytes instanceof Buffer ? ErrorDetail.fromBinary(bytes) : ErrorDetail.create();
+  return { code: error.code, reason, object, hosts, message: error.details };
+};
