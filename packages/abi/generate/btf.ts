@@ -56,7 +56,7 @@ export const readAbi = (object: string): Abi => {
   const enums = new Map<string, Enum>();
 
   const addEnum = ({ name, values }: BtfType): void => {
-    enums.set(name, { name, values: values.map(({ name, val }) => ({ name, value: val })) });
+    enums.set(name, { name, values: values.map((value) => ({ name: value.name, value: value.val })) });
   };
   const addStruct = (type: BtfType): void => {
     if (structs.has(type.name)) return;
@@ -114,7 +114,9 @@ export const readAbi = (object: string): Abi => {
     .filter(({ type_id }) => isRowMap(typeOf(typeOf(type_id).type_id)))
     .map((v) => mapOf(v.type_id));
   for (const type of all) if (type.kind === 'ENUM' && wanted.has(type.name)) addEnum(type);
-  return { structs: [...structs.values()], enums: [...enums.values()], maps };
+  // Where a type stands in the BTF changes with the programs; structs stay, inner ones first.
+  const byName = (a: Enum, b: Enum): number => (a.name < b.name ? -1 : 1);
+  return { structs: [...structs.values()], enums: [...enums.values()].sort(byName), maps };
 };
 
 /** Ring buffers and the like have neither key nor value. */

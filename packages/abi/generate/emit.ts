@@ -81,7 +81,7 @@ const typeOf = (name: string, shape: Shape): string => {
       return 'Uint8Array';
     case 'enum':
       return isFlags(shape.name) ? 'number' : pascal(shape.name);
-    case 'struct':
+    default:
       return pascal(shape.name);
   }
 };
@@ -102,7 +102,7 @@ const writeOf = (name: string, offset: number, shape: Shape): string => {
       return `writeBytes(buffer, ${at(offset)}, value.${name}, ${shape.size})`;
     case 'enum':
       return `buffer.writeUInt32LE(value.${name}, ${at(offset)})`;
-    case 'struct':
+    default:
       return `write${pascal(shape.name)}(buffer, ${at(offset)}, value.${name})`;
   }
 };
@@ -116,7 +116,7 @@ const readOf = (name: string, offset: number, shape: Shape): string => {
       return `readBytes(buffer, ${at(offset)}, ${shape.size})`;
     case 'enum':
       return `buffer.readUInt32LE(${at(offset)})${isFlags(shape.name) ? '' : ` as ${pascal(shape.name)}`}`;
-    case 'struct':
+    default:
       return `decode${pascal(shape.name)}(buffer, ${at(offset)})`;
   }
 };

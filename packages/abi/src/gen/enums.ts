@@ -14,6 +14,27 @@ export const HoldingState = {
 export type HoldingState = (typeof HoldingState)[keyof typeof HoldingState];
 export type HoldingStateName = keyof typeof HoldingState;
 
+export const Limit = {
+  ports_max: 16384,
+  endpoints_max: 32768,
+  mappings_max: 1048576,
+  paths_max: 65536,
+  slots_max: 262144,
+  hosts_max: 8192,
+  networks_max: 8192,
+  notices_max: 16384,
+  drops_max: 16384,
+  underlay_prefixes_max: 256,
+  slot_count: 256,
+  hops_max: 4,
+  option_bytes_max: 64,
+  subnet_number_max: 16777215,
+  notice_interval_ms: 10,
+  cookie_window_shift: 31,
+} as const;
+export type Limit = (typeof Limit)[keyof typeof Limit];
+export type LimitName = keyof typeof Limit;
+
 export const PathState = {
   asked: 0,
   told: 1,
@@ -21,6 +42,15 @@ export const PathState = {
 } as const;
 export type PathState = (typeof PathState)[keyof typeof PathState];
 export type PathStateName = keyof typeof PathState;
+
+export const Program = {
+  endpoint: 0,
+  nic: 1,
+  bouncer: 2,
+  count: 3,
+} as const;
+export type Program = (typeof Program)[keyof typeof Program];
+export type ProgramName = keyof typeof Program;
 
 export const Verdict = {
   pass: 0,
@@ -77,33 +107,3 @@ export const Verdict = {
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 export type VerdictName = keyof typeof Verdict;
-
-export const Limit = {
-  ports_max: 16384,
-  endpoints_max: 32768,
-  mappings_max: 1048576,
-  paths_max: 131072,
-  slots_max: 1048576,
-  hosts_max: 8192,
-  networks_max: 8192,
-  notices_max: 16384,
-  drops_max: 16384,
-  underlay_prefixes_max: 256,
-  slot_count: 256,
-  hops_max: 4,
-  option_bytes_max: 64,
-  subnet_number_max: 16777215,
-  notice_interval_ms: 10,
-  cookie_window_shift: 31,
-} as const;
-export type Limit = (typeof Limit)[keyof typeof Limit];
-export type LimitName = keyof typeof Limit;
-
-export const Program = {
-  endpoint: 0,
-  nic: 1,
-  bouncer: 2,
-  count: 3,
-} as const;
-export type Program = (typeof Program)[keyof typeof Program];
-export type ProgramName = keyof typeof Program;

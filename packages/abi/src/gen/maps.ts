@@ -24,13 +24,13 @@ export const maps = {
   },
   slots: {
     type: 'hash',
-    max_entries: 1048576,
+    max_entries: 262144,
     key: { size: slotKeySize, encode: encodeSlotKey, decode: decodeSlotKey },
     value: { size: slotOwnersSize, encode: encodeSlotOwners, decode: decodeSlotOwners },
   },
   holdings: {
     type: 'hash',
-    max_entries: 1048576,
+    max_entries: 262144,
     key: { size: slotKeySize, encode: encodeSlotKey, decode: decodeSlotKey },
     value: { size: holdingSize, encode: encodeHolding, decode: decodeHolding },
   },
@@ -78,7 +78,7 @@ export const maps = {
   },
   paths: {
     type: 'lru_hash',
-    max_entries: 131072,
+    max_entries: 65536,
     key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
     value: { size: pathSize, encode: encodePath, decode: decodePath },
   },
