@@ -27,10 +27,16 @@ const nearest: Readonly<Record<string, Code>> = {
   DATA_LOSS: 'UNAVAILABLE',
 };
 
+/** grpc-js ends its text with a heading that has nothing under it. */
+const emptyNote = /\.? Resolution note: $/;
+
 const transport = (error: RpcError, server: string): { readonly reason: string; readonly message: string } => {
   switch (error.code) {
     case 'UNAVAILABLE':
-      return { reason: 'UNREACHABLE', message: `no controller answers at ${server}: ${error.message}` };
+      return {
+        reason: 'UNREACHABLE',
+        message: `no controller answers at ${server}: ${error.message.replace(emptyNote, '')}`,
+      };
     case 'DEADLINE_EXCEEDED':
       return { reason: 'NO_ANSWER', message: `the controller at ${server} did not answer in time` };
     case 'UNIMPLEMENTED':

@@ -41,6 +41,7 @@ describe('parseAddress', () => {
     'fe80::1%eth0',
     '::ffff:10.0.0.1',
     '::FFFF:a00:1',
+    '::10.0.0.1',
     'fd00:::1',
     'fd00::1::2',
     'localhost',

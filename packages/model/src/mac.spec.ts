@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseAddress } from './address';
+import { familyOf, parseAddress } from './address';
 import { defaultMac, formatMac, gatewayMac, parseMac } from './mac';
 
 test.each([
@@ -33,15 +33,13 @@ test.each([
 ])('default of %s is %s', (ip, mac) => expect(defaultMac(parseAddress(ip))).toBe(mac));
 
 test('defaults are legal, never the gateway, and an IPv6 one is never an IPv4 one', () => {
+  const ipv6 = fc.uint8Array({ minLength: 16, maxLength: 16 }).filter((address) => familyOf(address) === 6);
   fc.assert(
-    fc.property(
-      fc.ipV6().filter((text) => !text.toLowerCase().includes('ffff:')),
-      (text) => {
-        const mac = defaultMac(parseAddress(text));
-        expect(formatMac(parseMac(mac))).toBe(mac);
-        expect(mac).toMatch(/^02:(?!4d|4c)/);
-      },
-    ),
+    fc.property(ipv6, (address) => {
+      const mac = defaultMac(address);
+      expect(formatMac(parseMac(mac))).toBe(mac);
+      expect(mac).toMatch(/^02:(?!4d|4c)/);
+    }),
   );
   expect(defaultMac(parseAddress('fd00::1'))).not.toBe(defaultMac(parseAddress('fd00::2')));
   expect(formatMac(parseMac(gatewayMac))).toBe(gatewayMac);

@@ -42,6 +42,8 @@ export const objectName = {
 
 const shapes = { vpc: 'VPC', subnet: 'VPC/SUBNET', endpoint: 'VPC/SUBNET/NAME', service: 'VPC/SUBNET/NAME' } as const;
 
+const articles = { vpc: 'a', subnet: 'a', endpoint: 'an', service: 'a' } as const;
+
 const parsePath = (kind: 'vpc' | 'subnet' | 'endpoint' | 'service', path: string): readonly string[] => {
   const parts = path.split('/');
   const kinds = (['vpc', 'subnet', kind] as const).slice(0, shapes[kind].split('/').length);
@@ -50,7 +52,7 @@ const parsePath = (kind: 'vpc' | 'subnet' | 'endpoint' | 'service', path: string
       code: 'INVALID_ARGUMENT',
       reason: 'INVALID_NAME',
       object: `${kind} ${path}`,
-      message: `'${path}' does not name a ${kind}: write ${shapes[kind]}`,
+      message: `'${path}' does not name ${articles[kind]} ${kind}: write ${shapes[kind]}`,
     });
   }
   parts.forEach((part, i) => {

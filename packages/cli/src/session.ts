@@ -1,0 +1,54 @@
+import type { Client } from '@megrez/client';
+import type * as Model from '@megrez/model';
+import type { Command } from 'commander';
+import type { Io } from './io';
+import type { Format } from './output';
+
+/** What a command that talks to a controller works with. */
+export interface Session {
+  readonly client: Client;
+  readonly model: typeof Model;
+  readonly format: Format;
+}
+
+/** Flags of the whole program, given before or behind the command. */
+export interface GlobalFlags {
+  readonly output: Format;
+  readonly server?: readonly string[];
+}
+
+export const globalFlags = (command: Command): GlobalFlags => command.optsWithGlobals<GlobalFlags>();
+
+/** How long any call may take; one that waits for hosts gets its own time on top. */
+const deadline_ms = 30_000;
+
+/** Connects to the controller that the flags or the surroundings name, and closes the connection in the end. */
+export const withSession = async (
+  command: Command,
+  io: Io,
+  use: (session: Session) => Promise<void>,
+  { wait_ms = 0 }: { readonly wait_ms?: number } = {},
+): Promise<void> => {
+  const { output, server } = globalFlags(command);
+  const [{ connect, defaultServer }, model] = await Promise.all([import('@megrez/client'), import('@megrez/model')]);
+  const client = connect(server?.[0] ?? defaultServer(io.env), { deadline_ms: deadline_ms + wait_ms });
+  try {
+    await use({ client, model, format: output });
+  } finally {
+    client.close();
+  }
+};
+
+/** All pages of a list, in order. */
+export const allPages = async <T>(
+  page: (pageToken: string) => Promise<{ readonly items: readonly T[]; readonly nextPageToken: string }>,
+): Promise<readonly T[]> => {
+  const all: T[] = [];
+  let token = '';
+  do {
+    const { items, nextPageToken } = await page(token);
+    for (const item of items) all.push(item);
+    token = nextPageToken;
+  } while (token !== '');
+  return all;
+};
