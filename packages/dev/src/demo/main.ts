@@ -49,7 +49,7 @@ async function demo(): Promise<number> {
       interrupt.abort();
     });
   }
-  const tell = narrator((text) => process.stdout.write(text), Boolean(process.stdout.isTTY));
+  const tell = narrator((text) => process.stdout.write(text), process.stdout.isTTY);
   const dir = join(mkdtempSync('/run/megrez-demo-'), 'dev');
   try {
     try {
