@@ -6,7 +6,11 @@ import { done, files, hash, isDone } from './stamp.mjs';
 import { must, step } from './step.mjs';
 
 const version = '12.21.0';
-const hint = 'Is the network up? Setup needs the npm registry, the first time.';
+
+const hint = (output) =>
+  output.includes('ERR_PNPM_OUTDATED_LOCKFILE')
+    ? `A package.json was changed without pnpm-lock.yaml. Make it follow with: npx pnpm@${version} install`
+    : 'Is the network up? Setup needs the npm registry, the first time.';
 
 export function lockedInputs() {
   const manifests = files(join(root, 'packages'), (path) => path.endsWith('/package.json'));

@@ -47,7 +47,7 @@ export function run(command, args, { cwd = root, env = {} } = {}) {
 }
 
 /** Like `run`, but a failure is a UserError that shows the end of the output and where the rest is. */
-export async function must(command, args, { hint = '', ...options } = {}) {
+export async function must(command, args, { hint = () => '', ...options } = {}) {
   const { code, output } = await run(command, args, options);
   if (code === 0) {
     return output;
@@ -57,7 +57,7 @@ export async function must(command, args, { hint = '', ...options } = {}) {
   writeFileSync(log, output);
   const tail = output.trimEnd().split('\n').slice(-60).join('\n');
   const said = [command, ...args].join(' ').slice(0, 200);
-  throw new UserError(`${said} failed (${code}); all it said is in ${log}\n${tail}${hint ? `\n${hint}` : ''}`);
+  throw new UserError(`${said} failed (${code}); all it said is in ${log}\n${tail}\n${hint(output)}`.trimEnd());
 }
 
 /**
