@@ -64,9 +64,7 @@ export const tableView = (value: SlotTable, revision: number): TableView => {
   const holders = value.slots.map((slot, number) =>
     slot.holders.map((holder) => {
       const host = value.owners[holder.owner]?.host ?? '';
-      let slots = slotsOf.get(host);
-      if (slots === undefined) slotsOf.set(host, (slots = new Set()));
-      slots.add(number);
+      slotsOf.set(host, (slotsOf.get(host) ?? new Set()).add(number));
       return host;
     }),
   );
@@ -121,29 +119,33 @@ export const applyToMirror = (mirror: Mirror, event: WatchEvent, parsed: ParsedK
       return;
     }
     case 'host':
-      return set(
+      set(
         mirror.hosts,
         parsed.name,
         decode((bytes) => Host.fromBinary(bytes)),
       );
+      return;
     case 'relay':
-      return set(
+      set(
         mirror.relays,
         parsed.incarnation,
         decode((bytes) => RelayRecord.fromBinary(bytes)),
       );
+      return;
     case 'session':
-      return set(
+      set(
         mirror.sessions,
         parsed.host,
         decode((bytes) => SessionRecord.fromBinary(bytes)),
       );
+      return;
     case 'held':
-      return set(
+      set(
         mirror.held,
         `${subnetKey(parsed.vni, parsed.subnet)}/${parsed.ip}`,
         decode((bytes) => HeldAddress.fromBinary(bytes)),
       );
+      return;
     default:
   }
 };

@@ -11,9 +11,11 @@ import { endpointWriter } from './provisioning/endpoint-writer';
 import { sweepHeld } from './provisioning/held';
 import { openPeers } from './relay/peers';
 import { startRelay } from './relay/relay';
+import { addHealth } from './server/health';
 import { serveHttp } from './server/http';
 import { listenAll } from './server/listen';
 import { createMetrics, exposeStore } from './server/metrics';
+import { addReflection } from './server/reflection';
 import { addServices } from './server/services';
 import { recentAddresses } from './support/recent';
 
@@ -63,6 +65,8 @@ export const startController = async (options: ControllerOptions): Promise<Contr
     'grpc.keepalive_timeout_ms': 5_000,
   });
   addServices(server, context, relay);
+  addReflection(server);
+  const health = addHealth(server);
   const addresses = await listenAll(server, options.listen);
   const presence = await announce(store, log, context.incarnation, options.relayAddress ?? addresses[0] ?? '');
   while (context.mirror.revision < presence.revision) await context.mirror.changed.next(1_000);
@@ -75,6 +79,7 @@ export const startController = async (options: ControllerOptions): Promise<Contr
   const close = async (): Promise<void> => {
     if (closing.signal.aborted) return;
     closing.abort();
+    health.close();
     sweep.stop();
     await presence
       .close()

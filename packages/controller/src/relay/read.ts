@@ -27,7 +27,7 @@ export async function* readLoad(
   load: Load,
   session: Reader,
 ): AsyncGenerator<readonly Change[]> {
-  if (load.kind === 'slots') yield* readSlots(store, mirror, load, session);
+  if (load.kind === 'slots') yield* readSlots(store, load, session);
   else yield* readSnapshot(store, mirror, session);
 }
 
@@ -65,7 +65,6 @@ const introduced = (mirror: Mirror, know: Knowledge, vni: number, subnet: number
 
 async function* readSlots(
   store: Store,
-  mirror: Mirror,
   load: Extract<Load, { kind: 'slots' }>,
   { know }: Reader,
 ): AsyncGenerator<readonly Change[]> {

@@ -218,7 +218,10 @@ export class Session implements Listener {
   }
 
   private acknowledge(sequence: number, failures: readonly Failure[]): void {
-    if (sequence > this.sent) return this.end(`acknowledged ${sequence}, but only ${this.sent} were sent`);
+    if (sequence > this.sent) {
+      this.end(`acknowledged ${sequence}, but only ${this.sent} were sent`);
+      return;
+    }
     for (const failure of failures) {
       const known = this.failures.get(failure.generation);
       if (known === undefined) this.failures.set(failure.generation, [failure]);
