@@ -1,10 +1,18 @@
-import { status as codes, Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
 import {
-  type CreateEndpointRequest,
+  status as codes,
+  type handleUnaryCall,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import {
   Endpoint,
   ErrorDetail,
   GetStatusResponse,
   Host,
+  type ILookupService,
+  type IProvisioningService,
   lookupServiceDefinition,
   provisioningServiceDefinition,
   ResolveResponse,
@@ -16,7 +24,7 @@ import { run } from './run';
 
 /** A controller's API over real gRPC, with answers that the tests choose; it notes what it was asked. */
 const server = new Server();
-const asked: { method: string; request: any }[] = [];
+const asked: { readonly method: string; readonly request: object }[] = [];
 let address: string;
 let status = GetStatusResponse.create({});
 let endpoints = 3;
@@ -52,29 +60,41 @@ const h1 = Host.create({
 });
 const h2 = Host.create({ name: 'h2', address: '172.16.0.2', zone: 'z1', ineligible: true, weight: 200 });
 
-const answers: Record<string, (request: any) => object> = {
-  createVpc: () => acme,
-  getVpc: () => acme,
-  listVpcs: () => ({ vpcs: [acme], nextPageToken: '' }),
-  deleteVpc: () => acme,
-  createSubnet: () => web,
-  listSubnets: () => ({ subnets: [], nextPageToken: '' }),
-  createEndpoint: (request: CreateEndpointRequest) => {
+/** A unary method that notes the request and answers it, or fails with what `reply` throws. */
+const answer =
+  <I extends object, O>(method: string, reply: (request: I) => O): handleUnaryCall<I, O> =>
+  (call, callback) => {
+    asked.push({ method, request: call.request });
+    try {
+      callback(null, reply(call.request));
+    } catch (error) {
+      callback(error as ServiceError);
+    }
+  };
+
+const provisioning: Partial<IProvisioningService> = {
+  createVpc: answer('createVpc', () => acme),
+  getVpc: answer('getVpc', () => acme),
+  listVpcs: answer('listVpcs', () => ({ vpcs: [acme], nextPageToken: '' })),
+  deleteVpc: answer('deleteVpc', () => acme),
+  createSubnet: answer('createSubnet', () => web),
+  listSubnets: answer('listSubnets', () => ({ subnets: [], nextPageToken: '' })),
+  createEndpoint: answer('createEndpoint', (request) => {
     if (request.name === 'taken') throw refusal;
     return { ...endpointNumber(2), name: request.name };
-  },
+  }),
   // Pages of two.
-  listEndpoints: ({ pageToken }) => {
+  listEndpoints: answer('listEndpoints', ({ pageToken }) => {
     const first = Number(pageToken || 2);
     const all = Array.from({ length: endpoints }, (_, i) => endpointNumber(i + 2));
     const page = all.slice(first - 2, first);
     return { endpoints: page, nextPageToken: first < endpoints ? `${first + 2}` : '' };
-  },
-  deleteEndpoint: () => endpointNumber(2),
-  listHosts: () => ({ hosts: [h1, h2], nextPageToken: '' }),
-  getHost: () => h2,
-  updateHost: (request) => ({ ...h2, ...request }),
-  getStatus: () => status,
+  }),
+  deleteEndpoint: answer('deleteEndpoint', () => endpointNumber(2)),
+  listHosts: answer('listHosts', () => ({ hosts: [h1, h2], nextPageToken: '' })),
+  getHost: answer('getHost', () => h2),
+  updateHost: answer('updateHost', (request) => ({ ...h2, ...request })),
+  getStatus: answer('getStatus', () => status),
 };
 
 const metadata = new Metadata();
@@ -85,20 +105,8 @@ metadata.set(
 const refusal = Object.assign(new Error('it exists'), { code: codes.ALREADY_EXISTS, details: 'it exists', metadata });
 
 beforeAll(async () => {
-  const handler = (method: string, answer: (request: any) => object) => (call: any, callback: any) => {
-    asked.push({ method, request: call.request });
-    try {
-      callback(null, answer(call.request));
-    } catch (error) {
-      callback(error);
-    }
-  };
-  server.addService(
-    provisioningServiceDefinition,
-    Object.fromEntries(Object.entries(answers).map(([method, answer]) => [method, handler(method, answer)])) as any,
-  );
-  server.addService(lookupServiceDefinition, {
-    resolve: handler('resolve', ({ ip, viaBouncer }) =>
+  const lookup: ILookupService = {
+    resolve: answer('resolve', ({ ip, viaBouncer }) =>
       ResolveResponse.create({
         vpc: 'acme',
         subnet: 'web',
@@ -112,7 +120,9 @@ beforeAll(async () => {
           : [],
       }),
     ),
-  } as any);
+  };
+  server.addService(provisioningServiceDefinition, provisioning as IProvisioningService);
+  server.addService(lookupServiceDefinition, lookup);
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
@@ -168,10 +178,11 @@ describe('tables', () => {
     endpoints = 5;
     const result = await megrez('endpoint list acme/web --host h1');
     expect(result.stdout.split('\n')).toHaveLength(5 + 2);
-    expect(asked.map(({ request }) => [request.vpc, request.subnet, request.host, request.pageToken])).toEqual([
-      ['acme', 'web', 'h1', ''],
-      ['acme', 'web', 'h1', '4'],
-      ['acme', 'web', 'h1', '6'],
+    const request = { vpc: 'acme', subnet: 'web', host: 'h1' };
+    expect(asked).toMatchObject([
+      { request: { ...request, pageToken: '' } },
+      { request: { ...request, pageToken: '4' } },
+      { request: { ...request, pageToken: '6' } },
     ]);
   });
 

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import {
   ErrorDetail,
+  type INodeService,
+  type IProvisioningService,
   MegrezError,
   nodeServiceDefinition,
   provisioningServiceDefinition,
@@ -34,27 +36,29 @@ const open = (address: string, options = {}): Client => {
 };
 
 beforeAll(async () => {
-  server.addService(provisioningServiceDefinition, {
-    createVpc: ({ request }: any, callback: any) => {
+  const provisioning: Partial<IProvisioningService> = {
+    createVpc: ({ request }, callback) => {
       if (request.name === 'taken') callback(refusal(detail));
       else if (request.name === 'plain') callback(refusal(undefined, status.OUT_OF_RANGE));
       else callback(null, Vpc.create({ name: request.name, cidrs: request.cidrs, vni: 7 }));
     },
     // Never answers: only a deadline ends it.
     getVpc: () => {},
-    watch: (call: any) => {
+    watch: (call) => {
       call.write(WatchResponse.create({ object: 'vpc acme' }));
       call.emit('error', refusal(detail));
     },
-  } as any);
-  server.addService(nodeServiceDefinition, {
-    session: (call: any) => {
+  };
+  const node: INodeService = {
+    session: (call) => {
       call.on('data', () =>
         call.write(SessionResponse.create({ message: { oneofKind: 'pong', pong: { number: 1 } } })),
       );
       call.on('end', () => call.emit('error', refusal(detail)));
     },
-  } as any);
+  };
+  server.addService(provisioningServiceDefinition, provisioning as IProvisioningService);
+  server.addService(nodeServiceDefinition, node);
   const bind = (address: string): Promise<number> =>
     new Promise((resolve, reject) =>
       server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) =>

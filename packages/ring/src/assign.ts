@@ -9,8 +9,8 @@ export const assign = (costs: readonly (readonly number[])[], bins: number): rea
   const share = Math.floor(costs.length / bins);
   const extras = costs.length - share * bins;
   const held = Array.from({ length: bins }, () => new Set<number>());
-  const steps: Step[][] = held.map(() => new Array<Step>(bins).fill(nothing));
-  const result: number[] = new Array(costs.length).fill(-1);
+  const steps: Step[][] = held.map(() => Array.from({ length: bins }, () => nothing));
+  const result: number[] = costs.map(() => -1);
   let extrasUsed = 0;
 
   const size = (bin: number): number => at(held, bin).size;
@@ -28,7 +28,7 @@ export const assign = (costs: readonly (readonly number[])[], bins: number): rea
 
   for (let item = 0; item < costs.length; item++) {
     const distance = [...at(costs, item)];
-    const via: ({ readonly x: number; readonly step: Step } | undefined)[] = new Array(bins).fill(undefined);
+    const via: (Move | undefined)[] = distance.map(() => undefined);
     // A cheapest bin with room is never improved by a chain out of it: else the deal so far were not the cheapest.
     if (!hasRoom(distance.indexOf(Math.min(...distance)))) relax(distance, via);
 
@@ -57,7 +57,7 @@ export const assign = (costs: readonly (readonly number[])[], bins: number): rea
   return result;
 
   /** Bellman-Ford over bins: distance[y] becomes the least cost of a chain that makes y hold one more. */
-  function relax(distance: number[], via: ({ x: number; step: Step } | undefined)[]): void {
+  function relax(distance: number[], via: (Move | undefined)[]): void {
     for (let changed = true; changed; ) {
       changed = false;
       for (let x = 0; x < bins; x++) {
@@ -81,6 +81,12 @@ export const assign = (costs: readonly (readonly number[])[], bins: number): rea
 interface Step {
   readonly item: number;
   readonly cost: number;
+}
+
+/** How a chain reaches a bin: from x, by this step. */
+interface Move {
+  readonly x: number;
+  readonly step: Step;
 }
 
 const nothing: Step = { item: -1, cost: Number.POSITIVE_INFINITY };

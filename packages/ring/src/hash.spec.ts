@@ -18,7 +18,7 @@ test.each(vectors)('vni $vni, $address is in slot $slot', ({ vni, address, slot 
 });
 
 test('a /20 fills all slots evenly', () => {
-  const counts = new Array<number>(256).fill(0);
+  const counts = Array.from({ length: 256 }, () => 0);
   for (let i = 0; i < 4096; i++) {
     const address = addressFromHex(`00000000000000000000ffff0a00${i.toString(16).padStart(4, '0')}`);
     const slot = slotOf(77, address);

@@ -16,7 +16,7 @@ const hostsOf = (count: number, zones = 1): PlaceHost[] =>
 const base = { vni: 7, subnet: 1, pinned: [], object: 'subnet acme/web' } as const;
 
 const counts = (table: SlotTable, role: number): number[] => {
-  const result = new Array<number>(table.owners.length).fill(0);
+  const result = table.owners.map(() => 0);
   for (const slot of table.slots) {
     const owner = slot.holders[role]?.owner;
     if (owner !== undefined) result[owner] = (result[owner] as number) + 1;
@@ -63,7 +63,9 @@ const shuffle = <T>(items: readonly T[], seed: number): T[] =>
 
 describe('place', () => {
   test.each([1, 2, 3, 5, 8, 16, 64, 255, 256])('deals +-1 among %i owners', (bouncers) => {
-    expectBalanced(place({ ...base, hosts: hostsOf(256), bouncers }), bouncers);
+    const table = place({ ...base, hosts: hostsOf(256), bouncers });
+    expect(table.owners).toHaveLength(bouncers);
+    expectBalanced(table, bouncers);
   });
 
   test('is deterministic and independent of the order of the hosts', () => {
@@ -83,7 +85,7 @@ describe('place', () => {
     const hosts = hostsOf(5, 2);
     const table = place({ ...base, hosts, bouncers: 3 });
     expect(table.epoch).toBe(1);
-    expect(place({ ...base, hosts: [...hosts].reverse(), bouncers: 3, table })).toBe(table);
+    expect(place({ ...base, hosts: hosts.toReversed(), bouncers: 3, table })).toBe(table);
     expect(place({ ...base, hosts: hostsOf(9, 2), bouncers: 3, table })).toBe(table);
   });
 

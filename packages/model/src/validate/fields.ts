@@ -13,7 +13,8 @@ export const about = <T>(object: string, parse: () => T): T => {
     return parse();
   } catch (error) {
     if (!(error instanceof MegrezError)) throw error;
-    throw new MegrezError({ ...error, message: error.message, object });
+    const { code, reason, message } = error;
+    throw new MegrezError({ code, reason, message, object });
   }
 };
 
