@@ -131,7 +131,15 @@ class OrderedWatch implements Watch {
       startRevision: this.#revision,
       ping_ms,
       silence_ms: silence_ms * this.#silenceFactor,
-      onResponse: (response) => this.#onResponse(response, newest),
+      onResponse: (response) => {
+        const reason = this.#onResponse(response);
+        if (this.#revision >= newest) {
+          this.#fresh = false;
+          // Only here: a response too large for the patience would otherwise be cut off for ever.
+          if (!response.created) this.#silenceFactor = 1;
+        }
+        return reason;
+      },
     });
     const end = await this.#followed.ended;
     this.#followed = undefined;
@@ -142,7 +150,7 @@ class OrderedWatch implements Watch {
     this.#context.log('watch stream ended', { endpoint: stream.endpoint, error, delivered: this.#revision });
   }
 
-  #onResponse(response: WatchResponse, newest: number): string | undefined {
+  #onResponse(response: WatchResponse): string | undefined {
     this.#alive();
     if (response.canceled) {
       this.#compacted = response.compactRevision > 0;
@@ -152,14 +160,12 @@ class OrderedWatch implements Watch {
     const reached = response.header?.revision ?? 0;
     // A member that has not caught up, or another store: both are found out before the next stream.
     if (response.created) return reached < this.#revision ? `the member is at revision ${reached} only` : undefined;
-    if (this.#revision >= newest) this.#silenceFactor = 1;
     if (response.watchId === -1) {
       const lagging = !this.#fresh && reached - this.#revision > this.#context.tuning.lag_max;
       return lagging ? 'lagging' : undefined;
     }
     if (response.events.length === 0) this.#deliver({ revision: reached, snapshot: false, events: [] });
     else if (this.#deliverEvents(response)) return 'the store id was written';
-    if (this.#revision >= newest) this.#fresh = false;
     return undefined;
   }
 

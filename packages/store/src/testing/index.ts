@@ -1,3 +1,3 @@
 /** Real etcd processes and a faulty network for tests. Not for production code. */
 export { type Etcd, type EtcdOptions, startEtcd } from './etcd';
-export { type Proxy, startProxy } from './proxy';
+export { type FaultyProxy, startProxy } from './proxy';

@@ -1,7 +1,10 @@
 /** A TCP proxy that breaks what passes: cuts after N bytes, delays, limits the rate, or swallows silently. */
 import { createServer, connect as dial, type Socket } from 'node:net';
 
-export interface Proxy {
+const sleep = (ms: number): Promise<void> =>
+  ms > 0 ? new Promise((resolve) => setTimeout(resolve, ms)) : Promise.resolve();
+
+export interface FaultyProxy {
   /** `http://127.0.0.1:port`. */
   readonly endpoint: string;
   /** Resets every connection now; new ones pass. */
@@ -17,7 +20,7 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-export const startProxy = async (upstream: string): Promise<Proxy> => {
+export const startProxy = async (upstream: string, port = 0): Promise<FaultyProxy> => {
   const target = new URL(upstream);
   const pairs = new Set<readonly [Socket, Socket]>();
   let accepted = 0;
@@ -49,9 +52,11 @@ export const startProxy = async (upstream: string): Promise<Proxy> => {
         near.once('drain', () => far.resume());
       }
     };
+    // In order, also when the delay changes while chunks wait.
+    let before = Promise.resolve();
     far.on('data', (chunk: Buffer) => {
-      if (delay_ms > 0) setTimeout(answer, delay_ms, chunk);
-      else answer(chunk);
+      const due = sleep(delay_ms);
+      before = before.then(() => due).then(() => answer(chunk));
     });
     near.on('data', (chunk: Buffer) => {
       if (!far.write(chunk)) {
@@ -66,7 +71,7 @@ export const startProxy = async (upstream: string): Promise<Proxy> => {
       if (frozen) socket.pause();
     }
   });
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
   const address = server.address();
   const cut = (): void => {
     for (const [near, far] of [...pairs]) {
