@@ -10,7 +10,7 @@ import {
 } from '@megrez/model';
 import { keys } from '@megrez/store';
 import type { Context } from '../context';
-import { isAttached } from '../relay/attachment';
+import { settledAttachment } from '../relay/attachment';
 import { lateError, waitHosts } from '../relay/readiness';
 import { toMegrezError } from '../server/errors';
 import type { Call } from '../server/rpc';
@@ -73,7 +73,7 @@ const write = async (context: Context, draft: Draft, deadline_ms: number): Promi
     if (performance.now() > deadline_ms) throw taken ?? contended(object);
     const view = await findSubnet(context, request.vpc, request.subnet, fresh);
     const host = await findHost(context, request.host, fresh);
-    if (!isAttached(context, request.host)) {
+    if (!(await settledAttachment(context, request.host, deadline_ms))) {
       const existing = await sameRequest(context, draft, view);
       if (existing !== undefined) return existing;
       throw detached(object, request.host);

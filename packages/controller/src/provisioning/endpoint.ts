@@ -12,7 +12,7 @@ import {
 } from '@megrez/model';
 import { type Entry, keys, prefixes } from '@megrez/store';
 import type { Context } from '../context';
-import { isAttached } from '../relay/attachment';
+import { isAttached, settledAttachment } from '../relay/attachment';
 import { lateError } from '../relay/readiness';
 import type { Call } from '../server/rpc';
 import { removeEndpoint } from './endpoint-remove';
@@ -82,6 +82,7 @@ export const deleteEndpoint = async (
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const entry = await findEndpoint(context, request);
     const { host } = entry.value;
+    await settledAttachment(context, host, deadline_ms);
     const removed = await removeEndpoint(context, entry, deadline_ms);
     if (removed.kind === 'changed') continue;
     if (removed.kind === 'late') {

@@ -40,7 +40,7 @@ export const releaseHeld = async ({ store }: Context, { value, revision }: Store
 
 const sweep_ms = 2_000;
 /** A deletion that is still waiting for its hosts is left to who called it. */
-const settle_ms = 10_000;
+const settle_ms = 3_000;
 
 /** Frees addresses whose deletion nobody waits for any more; asks nothing of the store while none is held. */
 export const sweepHeld = (context: Context): { stop(): void } => {

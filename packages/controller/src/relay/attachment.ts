@@ -5,6 +5,8 @@ export const attached_ms = 3_000;
 
 export type Whereabouts =
   | { readonly kind: 'here' }
+  /** The stream broke a moment ago; the agent may come back, here or elsewhere. */
+  | { readonly kind: 'unsettled' }
   | { readonly kind: 'elsewhere'; readonly relay: string; readonly address: string }
   | { readonly kind: 'detached' };
 
@@ -19,7 +21,7 @@ export const whereIs = ({ mirror, incarnation, sessions }: Context, host: string
   }
   const record = mirror.sessions.get(host)?.value;
   if (record === undefined) return { kind: 'detached' };
-  if (record.relay === incarnation) return { kind: 'here' };
+  if (record.relay === incarnation) return { kind: 'unsettled' };
   const relay = mirror.relays.get(record.relay)?.value;
   return relay === undefined
     ? { kind: 'detached' }
@@ -27,3 +29,12 @@ export const whereIs = ({ mirror, incarnation, sessions }: Context, host: string
 };
 
 export const isAttached = (context: Context, host: string): boolean => whereIs(context, host).kind !== 'detached';
+
+/** Whether a host is attached, once that is certain: a broken stream settles within three seconds. */
+export const settledAttachment = async (context: Context, host: string, deadline_ms: number): Promise<boolean> => {
+  for (;;) {
+    const { kind } = whereIs(context, host);
+    if (kind !== 'unsettled' || performance.now() > deadline_ms) return kind !== 'detached';
+    await context.mirror.changed.next(100);
+  }
+};

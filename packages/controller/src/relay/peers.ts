@@ -1,28 +1,16 @@
 import { type Client, type ClientUnaryCall, makeGenericClientConstructor, type ServiceError } from '@grpc/grpc-js';
-import { relayServiceDefinition } from '@megrez/model';
+import { type IRelayServiceClient, relayServiceDefinition } from '@megrez/model';
+import type { UnaryCall } from '@protobuf-ts/runtime-rpc';
 import { clientCredentials } from '../server/credentials';
 
-type Methods = typeof relayServiceDefinition;
-type Requests = {
-  waitApplied: Parameters<Methods['waitApplied']['requestSerialize']>[0];
-  getHostStatus: Parameters<Methods['getHostStatus']['requestSerialize']>[0];
-  askMapping: Parameters<Methods['askMapping']['requestSerialize']>[0];
-};
-type Responses = {
-  waitApplied: ReturnType<Methods['waitApplied']['responseDeserialize']>;
-  getHostStatus: ReturnType<Methods['getHostStatus']['responseDeserialize']>;
-  askMapping: ReturnType<Methods['askMapping']['responseDeserialize']>;
-};
+type Method = keyof IRelayServiceClient;
+type Request<M extends Method> = Parameters<IRelayServiceClient[M]>[0];
+type Response<M extends Method> = ReturnType<IRelayServiceClient[M]> extends UnaryCall<any, infer R> ? R : never;
 
 /** Connections to the other controllers' RelayService, one per address, made when first needed. */
 export interface Peers {
   /** @throws ServiceError of grpc-js */
-  call<M extends keyof Requests>(
-    address: string,
-    method: M,
-    request: Requests[M],
-    timeout_ms: number,
-  ): Promise<Responses[M]>;
+  call<M extends Method>(address: string, method: M, request: Request<M>, timeout_ms: number): Promise<Response<M>>;
   close(): void;
 }
 

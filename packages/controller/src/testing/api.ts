@@ -1,13 +1,19 @@
 /** A caller of the API, for specs: requests with defaults, errors with their detail. */
 import { Client, credentials, type Metadata, type ServiceError } from '@grpc/grpc-js';
-import { ErrorDetail, lookupServiceDefinition, provisioningServiceDefinition } from '@megrez/model';
+import {
+  ErrorDetail,
+  type ILookupServiceClient,
+  type IProvisioningServiceClient,
+  lookupServiceDefinition,
+  provisioningServiceDefinition,
+} from '@megrez/model';
+import type { UnaryCall } from '@protobuf-ts/runtime-rpc';
 
-type Provisioning = typeof provisioningServiceDefinition;
-type Lookup = typeof lookupServiceDefinition;
-type All = Provisioning & Lookup;
-type Method = keyof All & string;
-type Request<M extends Method> = All[M] extends { requestSerialize: (value: infer R) => Buffer } ? R : never;
-type Response<M extends Method> = All[M] extends { responseDeserialize: (bytes: Buffer) => infer R } ? R : never;
+type All = IProvisioningServiceClient & ILookupServiceClient;
+/** Every method but the streaming one. */
+type Method = Exclude<keyof All & string, 'watch'>;
+type Request<M extends Method> = Parameters<All[M]>[0];
+type Response<M extends Method> = ReturnType<All[M]> extends UnaryCall<any, infer R> ? R : never;
 
 export interface ApiError {
   readonly code: number;
