@@ -8,3 +8,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 process.exitCode = await run(process.argv.slice(2), processIo);
+// What a service that failed to start has left open must not keep it.
+if (process.exitCode !== 0) setTimeout(() => process.exit(), 1_000).unref();

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { several } from './arguments';
 import { agent } from './command/agent';
+import { apply } from './command/apply';
 import { controller } from './command/controller';
 import { dev } from './command/dev';
 import { endpoint } from './command/endpoint';
@@ -33,7 +34,7 @@ export const createProgram = (io: Io): Command => {
       'after',
       '\nExample:\n  megrez dev up --hosts 3 && megrez vpc create acme --cidr 10.0.0.0/16 && megrez status',
     );
-  for (const register of [vpc, subnet, endpoint, host, resolve, status, controller, agent, dev]) {
+  for (const register of [vpc, subnet, endpoint, host, resolve, status, apply, controller, agent, dev]) {
     register(program, io);
   }
   return program;

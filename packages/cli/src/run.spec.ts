@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   status as codes,
   type handleUnaryCall,
@@ -83,6 +86,9 @@ const provisioning: Partial<IProvisioningService> = {
     if (request.name === 'taken') throw refusal;
     return { ...endpointNumber(2), name: request.name };
   }),
+  getEndpoint: answer('getEndpoint', () => {
+    throw absent;
+  }),
   // Pages of two.
   listEndpoints: answer('listEndpoints', ({ pageToken }) => {
     const first = Number(pageToken || 2);
@@ -102,6 +108,7 @@ metadata.set(
   'megrez-error-bin',
   Buffer.from(ErrorDetail.toBinary({ reason: 'NAME_IN_USE', object: 'endpoint acme/web/taken', hosts: [] })),
 );
+const absent = Object.assign(new Error('no such thing'), { code: codes.NOT_FOUND, details: 'no such thing', metadata });
 const refusal = Object.assign(new Error('it exists'), { code: codes.ALREADY_EXISTS, details: 'it exists', metadata });
 
 beforeAll(async () => {
@@ -373,6 +380,71 @@ describe('status', () => {
   test('no hosts: what to do', async () => {
     status = GetStatusResponse.create({});
     expect((await megrez('status')).stdout).toContain('megrez dev up');
+  });
+});
+
+describe('apply', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'megrez-apply-'));
+  const file = join(directory, 'acme.yaml');
+  const apply = (text: string) => {
+    writeFileSync(file, text);
+    return megrez(`apply -f ${file}`);
+  };
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  test('creates what is not there, VPCs first, and leaves what is', async () => {
+    const result = await apply(
+      lines(
+        'kind: endpoint',
+        'vpc: acme',
+        'subnet: web',
+        'name: new',
+        'host: h1',
+        'attachment: { tap: { name: tap7 } }',
+        '---',
+        '# the VPC is there',
+        'kind: vpc',
+        'name: acme',
+        'cidrs: [10.0.0.0/16]',
+        '---',
+        '',
+      ),
+    );
+    expect(result).toEqual({ code: 0, stdout: 'vpc acme unchanged\nendpoint acme/web/new created\n', stderr: '' });
+    expect(asked).toMatchObject([
+      { method: 'getVpc' },
+      { method: 'getEndpoint' },
+      {
+        method: 'createEndpoint',
+        request: { name: 'new', attachment: { kind: { oneofKind: 'tap', tap: { name: 'tap7' } } } },
+      },
+    ]);
+  });
+
+  test.each([
+    [
+      'kind: vpc\nname: acme\ncidrs: [10.1.0.0/16]',
+      'exists with another cidrs',
+      'FAILED_PRECONDITION/DIFFERS, vpc acme',
+    ],
+    ['kind: vpc\nname: acme\ndividers: 3', 'exists with another dividers', 'FAILED_PRECONDITION/DIFFERS, vpc acme'],
+    ['kind: pod\nname: a', 'not pod', 'INVALID_ARGUMENT/INVALID_MANIFEST, document 1'],
+    ['kind: vpc\nnome: a', 'nome', 'INVALID_ARGUMENT/INVALID_MANIFEST, document 1'],
+    ['- vpc', 'is a map', 'INVALID_ARGUMENT/INVALID_MANIFEST, document 1'],
+  ])('%j is refused, and nothing is created', async (text, message, where) => {
+    const { code, stdout, stderr } = await apply(text);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^megrez: [^\n]+\n$/);
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(`(${where})`);
+    expect(asked.filter(({ method }) => method.startsWith('create'))).toEqual([]);
+  });
+
+  test('what is no YAML, and no file', async () => {
+    expect(await apply('kind: [')).toMatchObject({ code: 1, stdout: '' });
+    const { code, stderr } = await megrez(`apply -f ${directory}/none`);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^megrez: ENOENT[^\n]+\n$/);
   });
 });
 
