@@ -18,7 +18,9 @@ export interface Cluster {
   readonly program: string;
   /** Where Node keeps compiled code. */
   readonly compile_cache: string;
+  /** Of the first controller; empty until it listens. */
   readonly server: string;
+  /** Client URL; empty until it serves. */
   readonly etcd: string;
   readonly hosts: readonly DevHost[];
   readonly controllers: readonly string[];

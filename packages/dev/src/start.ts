@@ -10,14 +10,11 @@ import { type DevProcess, mustRun, readProcess, startProcess, tail } from './pro
 import { freePort, isHealthy, listens, type Patience, until } from './wait';
 
 /** Waits for all, then throws the first failure: nothing may still be starting while we clean up. */
-export async function settled<T>(work: readonly Promise<T>[]): Promise<readonly T[]> {
-  const results = await Promise.allSettled(work);
-  return results.map((result) => {
-    if (result.status === 'rejected') {
-      throw result.reason;
-    }
-    return result.value;
-  });
+export async function settled<T extends readonly unknown[]>(
+  work: { readonly [K in keyof T]: Promise<T[K]> },
+): Promise<T> {
+  await Promise.allSettled(work);
+  return Promise.all(work) as Promise<T>;
 }
 
 export async function startHosts(paths: Layout, cluster: Cluster): Promise<void> {
@@ -29,36 +26,79 @@ export async function startHosts(paths: Layout, cluster: Cluster): Promise<void>
   await settled(hosts.map(async (host, i) => holders[i]?.finish(hostBatch(host))));
 }
 
-export interface EtcdProgram {
-  readonly program: string;
-  readonly peer: string;
+/** Starts etcd; resolves with its client URL when it serves. */
+export async function startEtcd(paths: Layout, cluster: Cluster, program: string, wait: Patience): Promise<string> {
+  const url = (port: number) => `http://127.0.0.1:${port}`;
+  const [client = 0] = await startServer(paths, cluster, 'etcd', wait, [0, 0], ([client = 0, peer = 0]) => ({
+    role: 'etcd',
+    command: [program, ...etcdArguments(paths.etcd, url(client), url(peer))],
+    isReady: () => isHealthy(url(client)),
+  }));
+  return url(client);
 }
 
-export async function startEtcd(paths: Layout, cluster: Cluster, { program, peer }: EtcdProgram, wait: Patience) {
-  const command = [program, ...etcdArguments(paths.etcd, cluster.etcd, peer)];
-  const process = startProcess(paths, cluster, { name: 'etcd', role: 'etcd', command });
-  await until('etcd', wait, () => {
-    mustRun(paths, process);
-    return isHealthy(cluster.etcd);
-  });
-}
+/** The port of the first controller, when nobody has it. */
+const standardPort = 7400;
 
-/** Starts the controllers, the first at the cluster's server address; resolves when each listens on its unix socket. */
+/** Starts the controllers; resolves with the first one's address when each listens. */
 export async function startControllers(paths: Layout, cluster: Cluster, more: readonly string[], wait: Patience) {
-  const processes: DevProcess[] = [];
-  for (const [i, name] of cluster.controllers.entries()) {
-    const address = i === 0 ? cluster.server : `127.0.0.1:${await freePort()}`;
-    const args = controllerArguments(paths, name, address, cluster.etcd);
-    const command = [...node(cluster), ...args, ...more];
-    processes.push(startProcess(paths, cluster, { name, role: 'controller', command }));
-  }
-  for (const process of processes) {
-    await until(process.name, wait, () => {
+  const starts = cluster.controllers.map(async (name, i) => {
+    const [port = 0] = await startServer(paths, cluster, name, wait, [i === 0 ? standardPort : 0], ([port = 0]) => ({
+      role: 'controller',
+      command: [...node(cluster), ...controllerArguments(paths, name, `127.0.0.1:${port}`, cluster.etcd), ...more],
+      isReady: () => listens(controllerSocket(paths, name)),
+    }));
+    return `127.0.0.1:${port}`;
+  });
+  const [first = ''] = await settled(starts);
+  return first;
+}
+
+interface Server {
+  readonly role: 'etcd' | 'controller';
+  readonly command: readonly string[];
+  readonly isReady: () => Promise<boolean>;
+}
+
+/**
+ * Starts a server on ports that are free, the preferred ones if they are. A port is free until it is taken: a server that
+ * ends because another was quicker is started again elsewhere.
+ */
+async function startServer(
+  paths: Layout,
+  cluster: Cluster,
+  name: string,
+  wait: Patience,
+  preferred: readonly number[],
+  server: (ports: readonly number[]) => Server,
+): Promise<readonly number[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    const ports = await settled(preferred.map(freePort));
+    const { role, command, isReady } = server(ports);
+    const process = startProcess(paths, cluster, { name, role, command });
+    await withTail(paths, name, () => until(name, wait, async () => !isAlive(process) || isReady()));
+    if (isAlive(process)) {
+      return ports;
+    }
+    const free = await settled(ports.map(freePort));
+    const isLost = free.some((port, i) => port !== ports[i]) || new Set(ports).size < ports.length;
+    if (attempt === 3 || !isLost) {
       mustRun(paths, process);
-      return listens(controllerSocket(paths, process.name));
-    });
+    }
   }
-  return processes;
+}
+
+/** Adds the end of a process's log to the complaint that it is not ready. */
+async function withTail<T>(paths: Layout, name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof MegrezError) || error.code !== 'DEADLINE_EXCEEDED') {
+      throw error;
+    }
+    const { code, reason, object, hosts } = error;
+    throw new MegrezError({ code, reason, object, hosts, message: `${error.message}${tail(paths, name)}` });
+  }
 }
 
 export function startAgents(paths: Layout, cluster: Cluster, more: readonly string[]): readonly DevProcess[] {
@@ -76,26 +116,19 @@ export function startAgents(paths: Layout, cluster: Cluster, more: readonly stri
 const node = ({ program }: Cluster) => [process.execPath, '--enable-source-maps', program];
 
 /** Resolves when the API says that every host is attached. */
-export async function allAttached(paths: Layout, cluster: Cluster, processes: readonly DevProcess[], wait: Patience) {
+export async function allAttached(paths: Layout, cluster: Cluster, agents: readonly DevProcess[], wait: Patience) {
   const client = connect(cluster.server, { deadline_ms: 2000 });
-  let missing: readonly string[] = [];
   try {
-    await until('the cluster', wait, async () => {
-      for (const process of processes) {
-        mustRun(paths, process);
-      }
-      const attached = await attachedHosts(client);
-      missing = cluster.hosts.map(({ name }) => name).filter((name) => !attached.has(name));
-      return missing.length === 0;
-    });
-  } catch (error) {
-    if (error instanceof MegrezError && error.code === 'DEADLINE_EXCEEDED') {
-      const [first = 'h1'] = missing;
-      const message = `${missing.join(', ')}: not attached in time${tail(paths, first)}`;
-      const { code, reason, object } = error;
-      throw new MegrezError({ code, reason, object, message, hosts: missing });
+    for (const agent of agents) {
+      await withTail(paths, agent.name, () =>
+        until(agent.name, wait, async () => {
+          for (const process of agents) {
+            mustRun(paths, process);
+          }
+          return (await attachedHosts(client)).has(agent.name);
+        }),
+      );
     }
-    throw error;
   } finally {
     client.close();
   }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, wr
 import { MegrezError } from '@megrez/model';
 import { defaultDirectory, type Layout, layout } from './layout';
 import type { Cluster } from './plan';
+import { writeFile } from './processes';
 
 export const bootId = () => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
@@ -59,6 +60,11 @@ export function claim(paths: Layout, cluster: Cluster): void {
   for (const directory of [paths.logs, paths.processes, paths.etcd, paths.sockets, paths.hosts]) {
     mkdirSync(directory, { mode: 0o700 });
   }
+}
+
+/** Replaces what the claim said, once addresses are known. */
+export function writeCluster(paths: Layout, cluster: Cluster): void {
+  writeFile(paths.state, `${JSON.stringify(cluster, undefined, 2)}\n`);
 }
 
 export const alreadyRunning = (paths: Layout) =>

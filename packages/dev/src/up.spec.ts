@@ -14,7 +14,7 @@ import { devSignal } from './signal';
 import { startEtcd, startHosts } from './start';
 import { bootId, claim } from './state';
 import { devUp } from './up';
-import { freePort, isHealthy, patience } from './wait';
+import { isHealthy, patience } from './wait';
 
 let parent: string;
 let paths: Layout;
@@ -47,7 +47,7 @@ async function half(): Promise<Cluster> {
     program,
     compile_cache,
     server: '127.0.0.1:1',
-    etcd: `http://127.0.0.1:${await freePort()}`,
+    etcd: '',
     hosts: planHosts(2),
     controllers: [],
     underlay_mtu: 1500,
@@ -55,8 +55,7 @@ async function half(): Promise<Cluster> {
   claim(paths, cluster);
   const wait = patience(30_000, new AbortController().signal);
   await startHosts(paths, cluster);
-  await startEtcd(paths, cluster, { program: etcd, peer: `http://127.0.0.1:${await freePort()}` }, wait);
-  return cluster;
+  return { ...cluster, etcd: await startEtcd(paths, cluster, etcd, wait) };
 }
 
 /** Runs a command in a host and returns what it printed. */

@@ -7,8 +7,8 @@ import { type Cluster, type DevHost, planControllers, planHosts } from './plan';
 import { writeFile } from './processes';
 import { findProgram } from './program';
 import { allAttached, settled, startAgents, startControllers, startEtcd, startHosts } from './start';
-import { alreadyRunning, bootId, claim, readCluster, release } from './state';
-import { freePort, patience } from './wait';
+import { alreadyRunning, bootId, claim, readCluster, release, writeCluster } from './state';
+import { patience } from './wait';
 
 export interface DevUpOptions {
   /** 1 to 1,000; without it 3. They are named h1, h2 … */
@@ -49,23 +49,20 @@ export async function devUp(options: DevUpOptions = {}): Promise<DevCluster> {
   const { program, etcd, compile_cache } = findProgram(options.program);
   reclaim(paths, onProgress);
 
-  const [client, peer, first] = await settled([freePort(), freePort(), freePort(7400)]);
-  const cluster: Cluster = {
+  const claimed: Cluster = {
     version: 1,
     id: randomBytes(8).toString('hex'),
     boot_id: bootId(),
     program,
     compile_cache,
-    server: `127.0.0.1:${first}`,
-    etcd: `http://127.0.0.1:${client}`,
+    server: '',
+    etcd: '',
     hosts: planHosts(hosts),
     controllers: planControllers(controllers),
     underlay_mtu,
   };
-  claim(paths, cluster);
-  await withCleanup(paths, cluster, (interrupt) =>
-    start(paths, cluster, { program: etcd, peer: `http://127.0.0.1:${peer}` }, options, interrupt),
-  );
+  claim(paths, claimed);
+  const cluster = await withCleanup(paths, claimed, (interrupt) => start(paths, claimed, etcd, options, interrupt));
   return {
     dir: paths.dir,
     server: cluster.server,
@@ -77,24 +74,26 @@ export async function devUp(options: DevUpOptions = {}): Promise<DevCluster> {
 
 async function start(
   paths: Layout,
-  cluster: Cluster,
-  etcd: { readonly program: string; readonly peer: string },
+  claimed: Cluster,
+  program: string,
   { timeout_ms = 60_000, controllerArguments = [], agentArguments = [], onProgress = () => {} }: DevUpOptions,
   interrupt: AbortSignal,
-): Promise<void> {
+): Promise<Cluster> {
   const wait = patience(timeout_ms, interrupt);
-  await settled([startHosts(paths, cluster), startEtcd(paths, cluster, etcd, wait)]);
-  onProgress(`etcd answers at ${cluster.etcd}; ${cluster.hosts.length} hosts are wired to the underlay`);
-  const controllers = await startControllers(paths, cluster, controllerArguments, wait);
-  onProgress(`${cluster.controllers.join(', ')}: listening, the first at ${cluster.server}`);
-  const agents = startAgents(paths, cluster, agentArguments);
-  await allAttached(paths, cluster, [...controllers, ...agents], wait);
+  const [etcd] = await settled([startEtcd(paths, claimed, program, wait), startHosts(paths, claimed)] as const);
+  onProgress(`etcd answers at ${etcd}; ${claimed.hosts.length} hosts are wired to the underlay`);
+  const server = await startControllers(paths, { ...claimed, etcd }, controllerArguments, wait);
+  onProgress(`${claimed.controllers.join(', ')}: listening, the first at ${server}`);
+  const cluster = { ...claimed, etcd, server };
+  writeCluster(paths, cluster);
+  await allAttached(paths, cluster, startAgents(paths, cluster, agentArguments), wait);
   onProgress(`${cluster.hosts.map(({ name, address }) => `${name} (${address})`).join(', ')}: attached`);
-  writeFile(paths.server, `${cluster.server}\n`);
+  writeFile(paths.server, `${server}\n`);
+  return cluster;
 }
 
 /** Dismantles the cluster when `work` fails or a signal interrupts it. */
-async function withCleanup(paths: Layout, cluster: Cluster, work: (interrupt: AbortSignal) => Promise<void>) {
+async function withCleanup<T>(paths: Layout, cluster: Cluster, work: (interrupt: AbortSignal) => Promise<T>) {
   const interrupt = new AbortController();
   const interrupted = (name: NodeJS.Signals) =>
     interrupt.abort(
@@ -107,7 +106,7 @@ async function withCleanup(paths: Layout, cluster: Cluster, work: (interrupt: Ab
     );
   process.on('SIGINT', interrupted).on('SIGTERM', interrupted).on('SIGHUP', interrupted);
   try {
-    await work(interrupt.signal);
+    return await work(interrupt.signal);
   } catch (error) {
     await dismantle(paths, cluster);
     throw error;
