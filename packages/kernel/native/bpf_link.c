@@ -80,16 +80,23 @@ static int attach(int program_fd, uint32_t ifindex, int attach_type, uint32_t fl
 	return error->code == 0 ? 0 : -1;
 }
 
-int tcx_attach(int program_fd, uint32_t ifindex, bool egress, const char *pin, struct kernel_error *error)
+int tcx_attach(int program_fd, uint32_t ifindex, bool egress, const char *pin, bool expedite,
+	       struct kernel_error *error)
 {
-	return attach(program_fd, ifindex, egress ? TCX_EGRESS : TCX_INGRESS, 0, LINK_TYPE_TCX, true, pin, error);
+	int rc;
+	if (expedite)
+		rcu_expedite_begin();
+	rc = attach(program_fd, ifindex, egress ? TCX_EGRESS : TCX_INGRESS, 0, LINK_TYPE_TCX, true, pin, error);
+	if (expedite)
+		rcu_expedite_end();
+	return rc;
 }
 
 struct link_job {
 	struct job job;
 	int program_fd;
 	uint32_t ifindex;
-	bool egress, xdp, generic;
+	bool egress, xdp, generic, expedite;
 	char pin[PATH_SIZE], netns[PATH_SIZE];
 	struct pinned_link found;
 };
@@ -109,7 +116,7 @@ static void run_attach(struct job *job)
 	if (!link->xdp) {
 		if (netns_enter(link->netns, &job->error) != 0)
 			return;
-		tcx_attach(link->program_fd, link->ifindex, link->egress, link->pin, &job->error);
+		tcx_attach(link->program_fd, link->ifindex, link->egress, link->pin, link->expedite, &job->error);
 		netns_leave(link->netns);
 		return;
 	}
@@ -142,11 +149,12 @@ static napi_value start_attach(napi_env env, napi_callback_info info, bool xdp)
 	read_string(&reader, "netns", link->netns, sizeof(link->netns));
 	read_string(&reader, xdp ? "mode" : "direction", word, sizeof(word));
 	link->egress = strcmp(word, "egress") == 0;
+	link->expedite = read_flag(&reader, "expedite") != 0;
 	link->generic = strcmp(word, "generic") == 0;
 	return job_start(&reader, &link->job, xdp ? "attachXdp" : "attachTcx");
 }
 
-// attachTcx({handle, ifindex, pin, direction: 'ingress'|'egress', netns?})
+// attachTcx({handle, ifindex, pin, direction: 'ingress'|'egress', netns?, expedite?})
 napi_value link_attach_tcx(napi_env env, napi_callback_info info)
 {
 	return start_attach(env, info, false);

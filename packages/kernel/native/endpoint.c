@@ -20,6 +20,7 @@ struct endpoint_job {
 	struct address_request addresses[MAX_ADDRESSES];
 	struct route_request routes[MAX_ROUTES];
 	uint32_t address_count, route_count;
+	bool expedite;
 	struct link_info created;
 };
 
@@ -36,7 +37,7 @@ static int configure_host(struct endpoint_job *endpoint, struct netlink *host)
 		error_free(error);
 	}
 	if (endpoint->program_fd >= 0 &&
-	    tcx_attach(endpoint->program_fd, endpoint->created.ifindex, false, endpoint->pin, error) != 0)
+	    tcx_attach(endpoint->program_fd, endpoint->created.ifindex, false, endpoint->pin, endpoint->expedite, error) != 0)
 		return -1;
 	memcpy(up.alias, endpoint->host.alias, sizeof(up.alias));
 	return up.up == 1 || up.alias[0] != '\0' ? link_set(host, &up, error) : 0;
@@ -99,7 +100,7 @@ static void release(struct job *job)
 }
 
 // createEndpointInterface({name, netns, peerName, mtu?, mac?, peerMac?, alias?, gsoMaxSize?, queues?, up?,
-//   addresses: [{address}], routes: [{dst?, via?, onlink?, mtu?}], handle?, pin?}) -> {ifindex, peerIfindex, mac}
+//   addresses: [{address}], routes: [{dst?, via?, onlink?, mtu?}], handle?, pin?, expedite?}) -> {ifindex, peerIfindex, mac}
 napi_value endpoint_create(napi_env env, napi_callback_info info)
 {
 	struct reader reader = read_arguments(env, info);
@@ -118,6 +119,7 @@ napi_value endpoint_create(napi_env env, napi_callback_info info)
 	read_name(&reader, "peerName", endpoint->peer.name, sizeof(endpoint->peer.name));
 	endpoint->peer.has_mac = read_mac(&reader, "peerMac", endpoint->peer.mac);
 	endpoint->peer.arp = -1;
+	endpoint->expedite = read_flag(&reader, "expedite") != 0;
 	endpoint->host.arp = 0;
 	endpoint->host.up = endpoint->host.up != 0;
 	uint32_t addresses = read_length(&reader, "addresses"), routes = read_length(&reader, "routes");

@@ -205,7 +205,12 @@ int route_change(struct netlink *netlink, uint32_t ifindex, const struct route_r
 int sysctl_write(const char *netns, const char *path, const char *value, struct kernel_error *error);
 
 // ---- bpf_link.c
-int tcx_attach(int program_fd, uint32_t ifindex, bool egress, const char *pin, struct kernel_error *error);
+int tcx_attach(int program_fd, uint32_t ifindex, bool egress, const char *pin, bool expedite,
+	       struct kernel_error *error);
+
+// ---- rcu.c
+void rcu_expedite_begin(void);
+void rcu_expedite_end(void);
 
 // ---- the functions of addon.c's table
 #define EACH_FUNCTION(X)                                                                                               \

@@ -142,6 +142,8 @@ export interface CreateEndpointInterface {
   }[];
   /** Attached to the host's end (tcx ingress) before it is up. */
   readonly attach?: { readonly program: BpfProgram; readonly pin: string };
+  /** See `attachTcx`; default true. */
+  readonly expedite?: boolean;
   /** Default true; false leaves the host's end down, for rows that must be written first. */
   readonly up?: boolean;
 }

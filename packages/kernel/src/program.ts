@@ -100,12 +100,19 @@ export interface LinkInfo {
 /**
  * Attaches a tc program by a tcx link pinned at `pin`. If a link of that interface is pinned there, its program is
  * replaced atomically (nothing happens when it runs this program already); a stale link is removed first. `netns` is
- * the namespace of `ifindex`. Errors: ENODEV, EINVAL (not a tc program), ENOENT (no bpffs directory).
+ * the namespace of `ifindex`. Attaching waits for an RCU grace period; `expedite` (default true) sets
+ * /sys/kernel/rcu_expedited meanwhile, 0.3 ms instead of 5 to 10. Errors: ENODEV, EINVAL (not a tc program), ENOENT (no
+ * bpffs directory).
  */
 export const attachTcx = async (
   program: BpfProgram,
   ifindex: number,
-  options: { readonly pin: string; readonly direction: 'ingress' | 'egress'; readonly netns?: string },
+  options: {
+    readonly pin: string;
+    readonly direction: 'ingress' | 'egress';
+    readonly netns?: string;
+    readonly expedite?: boolean;
+  },
 ): Promise<void> => native.attachTcx({ ...options, ifindex, handle: program.handle });
 
 /**
