@@ -71,7 +71,7 @@ export async function bundle(entryPoints) {
     logLevel: 'silent',
   }).catch(async (error) => {
     const messages = await formatMessages(error.errors ?? [], { kind: 'error' });
-    throw new UserError(messages.length > 0 ? messages.join('') : String(error));
+    throw new UserError(messages.length > 0 ? messages.join('').trimEnd() : String(error));
   });
   mkdirSync(dist, { recursive: true });
   // Chunks first and each by rename, so that a program started meanwhile finds a whole build.

@@ -26,7 +26,17 @@ async function pnpm() {
     await step(`npm: pnpm ${version} into .cache/pnpm`, () => {
       // Beside this node, so that another npm in the PATH cannot meet a Node it does not know.
       const beside = join(dirname(process.execPath), 'npm');
-      const args = ['install', '--prefix', home, '--no-audit', '--no-fund', '--no-save', `pnpm@${version}`];
+      const patience = ['--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000'];
+      const args = [
+        'install',
+        '--prefix',
+        home,
+        '--no-audit',
+        '--no-fund',
+        '--no-save',
+        ...patience,
+        `pnpm@${version}`,
+      ];
       return must(existsSync(beside) ? beside : 'npm', args, { cwd: cache, hint });
     });
   }

@@ -9,8 +9,7 @@ import { UserError } from './step.mjs';
  * for us, so the kernel frees it however we end.
  */
 export async function locked(work) {
-  mkdirSync(cache, { recursive: true });
-  const descriptor = openSync(join(cache, 'lock'), 'w');
+  const descriptor = open();
   try {
     const take = (flags) =>
       spawnSync('flock', [...flags, '3'], { stdio: ['ignore', 'ignore', 'ignore', descriptor] }).status === 0;
@@ -23,5 +22,17 @@ export async function locked(work) {
     return await work();
   } finally {
     closeSync(descriptor);
+  }
+}
+
+function open() {
+  try {
+    mkdirSync(cache, { recursive: true });
+    return openSync(join(cache, 'lock'), 'w');
+  } catch (error) {
+    if (error.code !== 'EACCES' && error.code !== 'EROFS') {
+      throw error;
+    }
+    throw new UserError(`${cache} cannot be written (${error.code}). Was setup run by another user? Try it with sudo.`);
   }
 }
