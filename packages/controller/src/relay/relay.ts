@@ -82,6 +82,7 @@ export const startRelay = (context: Context): Relay => {
       const silence = now - session.last_ping_ms;
       if (silence < attached_ms) continue;
       recorded.delete(host);
+      session.abandonWaits();
       log.warn({ host, silence_ms: Math.round(silence) }, 'host detached: its agent is silent');
       withdraw(context, session).catch((error: unknown) => {
         log.warn({ error, host }, 'the session record of a silent host stays for now');

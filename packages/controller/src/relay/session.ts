@@ -301,6 +301,11 @@ export class Session implements Listener {
     this.questions.delete(answer.id);
   }
 
+  /** The agent is silent: whoever waits for it should look again whether to go on waiting. */
+  abandonWaits(): void {
+    for (const { reject } of this.waiters.splice(0)) reject(new SessionEnded('the agent is silent'));
+  }
+
   /** Ends the stream and everything that waits for it; may be called twice. */
   end(reason: string): void {
     if (this.ended) return;

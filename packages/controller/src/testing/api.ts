@@ -90,6 +90,12 @@ const defaults = {
   ineligible: false,
   cascade: false,
   viaBouncer: false,
+  force: false,
+  ports: [],
+  backends: [],
+  affinity: 0,
+  affinityTimeoutMs: 0,
+  drainMs: 0,
 };
 
 export const apiError = (error: ServiceError): ApiError => {

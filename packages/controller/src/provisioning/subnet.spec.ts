@@ -1,0 +1,162 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Cluster, startCluster } from '../testing/cluster';
+
+describe('vpcs and subnets', () => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await startCluster();
+  });
+  afterAll(() => cluster.close());
+  afterEach(async () => {
+    const { vpcs } = await cluster.api.call('listVpcs', {});
+    for (const { name } of vpcs) await cluster.api.call('deleteVpc', { name, cascade: true });
+  });
+
+  const acme = () => cluster.api.call('createVpc', { name: 'acme', cidrs: ['10.0.0.0/16'], requestId: 'v' });
+
+  it('of one name are one, with VNIs that only grow', async () => {
+    const first = await acme();
+    expect(first).toMatchObject({ name: 'acme', cidrs: ['10.0.0.0/16'], dividers: 2 });
+    expect(await acme()).toEqual(first);
+    expect(await cluster.api.refused('createVpc', { name: 'acme', cidrs: ['10.0.0.0/16'] })).toMatchObject({ code: 6 });
+    const other = await cluster.api.call('createVpc', { name: 'other', cidrs: ['10.0.0.0/16'] });
+    await cluster.api.call('deleteVpc', { name: 'other' });
+    const third = await cluster.api.call('createVpc', { name: 'third', cidrs: ['10.0.0.0/16'] });
+    expect(other.vni).toBe(first.vni + 1);
+    expect(third.vni).toBe(first.vni + 2);
+  });
+
+  it('race for a name and for VNIs without a clash', async () => {
+    const racers = Array.from({ length: 8 }, (_, n) =>
+      cluster.api.call('createVpc', { name: `v${n % 4}`, cidrs: ['10.0.0.0/16'] }).then(
+        ({ vni }) => vni,
+        () => 0,
+      ),
+    );
+    const vnis = (await Promise.all(racers)).filter((vni) => vni > 0);
+    expect(vnis).toHaveLength(4);
+    expect(new Set(vnis).size).toBe(4);
+  });
+
+  it('come with a slot table at their bouncers, and go without a trace', async () => {
+    const vpc = await acme();
+    const before = await cluster.dump();
+    const request = { vpc: 'acme', name: 'web', cidrs: ['10.0.1.0/24'], bouncerHosts: ['h1', 'h3'], requestId: 's' };
+    const subnet = await cluster.api.call('createSubnet', request);
+    expect(subnet).toMatchObject({ vni: vpc.vni, number: 1, bouncers: 2, gateways: ['10.0.1.1'] });
+    expect(await cluster.api.call('createSubnet', request)).toEqual(subnet);
+    const key = `${vpc.vni}/1`;
+    for (const host of ['h1', 'h3']) {
+      const peer = cluster.peers.get(host);
+      expect(peer?.tables.get(key)?.value.slots).toHaveLength(256);
+      expect(peer?.subnets.get(key)?.value.name).toBe('web');
+      expect(peer?.vpcs.get(vpc.vni)?.value.name).toBe('acme');
+    }
+    expect(cluster.peers.get('h2')?.tables.size).toBe(0);
+    await cluster.api.call('deleteSubnet', { vpc: 'acme', name: 'web' });
+    const counter = `/megrez/v1/counters/subnet-${vpc.vni}`;
+    const { [counter]: _, ...after } = await cluster.dump();
+    expect(after).toEqual(before);
+    for (const peer of cluster.peers.values()) {
+      expect([peer.vpcs.size, peer.subnets.size, peer.tables.size]).toEqual([0, 0, 0]);
+    }
+    expect(await cluster.api.call('createSubnet', request)).toMatchObject({ number: 2 });
+  });
+
+  it('are refused with a reason, and nothing is left half-made', async () => {
+    await acme();
+    await cluster.api.call('createSubnet', { vpc: 'acme', name: 'web', cidrs: ['10.0.1.0/24'] });
+    const before = await cluster.dump();
+    const vpc = { name: 'x', cidrs: ['10.0.0.0/16'] };
+    const vpcs: [object, number, string][] = [
+      [{ ...vpc, name: 'X' }, 3, 'INVALID_NAME'],
+      [{ ...vpc, cidrs: [] }, 3, 'CIDR_MISSING'],
+      [{ ...vpc, cidrs: ['10.0.0.1/16'] }, 3, 'CIDR_HOST_BITS'],
+      [{ ...vpc, cidrs: ['10.0.0.0/33'] }, 3, 'INVALID_CIDR'],
+      [{ ...vpc, cidrs: ['127.0.0.0/16'] }, 3, 'CIDR_RESERVED'],
+      [{ ...vpc, cidrs: ['10.0.0.0/16', '10.1.0.0/16'] }, 3, 'CIDR_FAMILY'],
+      [{ ...vpc, dividers: 1_000 }, 3, 'TOO_MANY_DIVIDERS'],
+    ];
+    for (const [request, code, reason] of vpcs) {
+      const error = await cluster.api.refused('createVpc', request);
+      expect({ request, code: error.code, reason: error.reason }).toEqual({ request, code, reason });
+    }
+    const subnet = { vpc: 'acme', name: 'x', cidrs: ['10.0.2.0/24'] };
+    const subnets: [object, number, string][] = [
+      [{ ...subnet, vpc: 'other' }, 5, 'VPC_NOT_FOUND'],
+      [{ ...subnet, cidrs: ['10.1.0.0/24'] }, 3, 'CIDR_OUTSIDE_VPC'],
+      [{ ...subnet, cidrs: ['10.0.1.128/25'] }, 9, 'CIDR_OVERLAP'],
+      [{ ...subnet, cidrs: ['10.0.2.1/24'] }, 3, 'CIDR_HOST_BITS'],
+      [{ ...subnet, bouncers: 4 }, 9, 'TOO_MANY_BOUNCERS'],
+      [{ ...subnet, bouncerHosts: ['h9'] }, 5, 'HOST_NOT_FOUND'],
+      [{ ...subnet, bouncerHosts: ['h1', 'h1'] }, 3, 'DUPLICATE_HOST'],
+      [{ ...subnet, bouncers: 1, bouncerHosts: ['h1', 'h2'] }, 3, 'TOO_MANY_BOUNCER_HOSTS'],
+      [{ ...subnet, name: 'web', cidrs: ['10.0.9.0/24'] }, 6, 'NAME_IN_USE'],
+    ];
+    for (const [request, code, reason] of subnets) {
+      const error = await cluster.api.refused('createSubnet', request);
+      expect({ request, code: error.code, reason: error.reason }).toEqual({ request, code, reason });
+    }
+    expect(await cluster.dump()).toEqual(before);
+  });
+
+  it('that overlap are refused also when they are created at the same time', async () => {
+    await acme();
+    const racers = Array.from({ length: 6 }, (_, n) =>
+      cluster.api.call('createSubnet', { vpc: 'acme', name: `s${n}`, cidrs: ['10.0.7.0/24'] }).then(
+        () => 0,
+        ({ code }: { code: number }) => code,
+      ),
+    );
+    const outcomes = await Promise.all(racers);
+    expect(outcomes.sort()).toEqual([0, 9, 9, 9, 9, 9]);
+  });
+
+  it('in use are not deleted unless cascading is asked for', async () => {
+    const vpc = await acme();
+    await cluster.api.call('createSubnet', { vpc: 'acme', name: 'web', cidrs: ['10.0.1.0/24'] });
+    for (let n = 0; n < 60; n += 20) {
+      await Promise.all(
+        Array.from({ length: 20 }, (_, i) =>
+          cluster.api.call('createEndpoint', {
+            vpc: 'acme',
+            subnet: 'web',
+            name: `e${n + i}`,
+            host: `h${1 + (i % 3)}`,
+            mac: i === 0 ? `02:00:00:00:00:${10 + n}` : '',
+          }),
+        ),
+      );
+    }
+    const before = await cluster.dump();
+    const refusedSubnet = await cluster.api.refused('deleteSubnet', { vpc: 'acme', name: 'web' });
+    expect(refusedSubnet).toMatchObject({ code: 9, reason: 'SUBNET_IN_USE', object: 'subnet acme/web' });
+    expect(refusedSubnet.message).toContain('60 endpoints');
+    expect(await cluster.api.refused('deleteVpc', { name: 'acme' })).toMatchObject({ code: 9, reason: 'VPC_IN_USE' });
+    expect(await cluster.dump()).toEqual(before);
+    await cluster.api.call('deleteVpc', { name: 'acme', cascade: true });
+    const left = Object.keys(await cluster.dump()).filter(
+      (key) => !/\/(hosts|host-addresses|store|counters\/vni)/.test(key),
+    );
+    expect(left).toEqual([]);
+    for (const peer of cluster.peers.values()) {
+      expect([peer.vpcs.size, peer.subnets.size, peer.tables.size, peer.endpoints.size]).toEqual([0, 0, 0, 0]);
+    }
+    expect(vpc.vni).toBeGreaterThan(0);
+  });
+
+  it('that are being deleted take nothing new', async () => {
+    await acme();
+    await cluster.api.call('createSubnet', { vpc: 'acme', name: 'web', cidrs: ['10.0.1.0/24'], bouncerHosts: ['h3'] });
+    await cluster.api.call('createEndpoint', { vpc: 'acme', subnet: 'web', name: 'a', host: 'h1' });
+    const peer = cluster.peers.get('h3');
+    peer?.hold(true);
+    const cascade = cluster.api.call('deleteSubnet', { vpc: 'acme', name: 'web', cascade: true });
+    await peer?.until(() => [...peer.subnets.values()].some(({ value }) => value.meta?.deleting === true));
+    expect(
+      await cluster.api.refused('createEndpoint', { vpc: 'acme', subnet: 'web', name: 'b', host: 'h1' }),
+    ).toMatchObject({ code: 9, reason: 'BEING_DELETED' });
+    peer?.hold(false);
+    await cascade;
+  });
+});
