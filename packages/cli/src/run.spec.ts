@@ -494,6 +494,11 @@ describe('the command line', () => {
     expect((await megrez(`vpc list --server ${address}`, { MEGREZ_SERVER: '127.0.0.1:1' })).code).toBe(0);
   });
 
+  test('with several controllers one that answers is asked', async () => {
+    expect((await megrez(`vpc list --server 127.0.0.1:1 --server ${address}`)).code).toBe(0);
+    expect((await megrez('vpc list', { MEGREZ_SERVER: `127.0.0.1:1,${address}` })).code).toBe(0);
+  });
+
   test('every command has help with an example', async () => {
     const leaves = (await Promise.all(['', 'vpc', 'subnet', 'endpoint', 'host', 'dev'].map(verbs))).flat();
     expect(leaves.length).toBeGreaterThan(25);

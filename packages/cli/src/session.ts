@@ -22,7 +22,12 @@ export const globalFlags = (command: Command): GlobalFlags => command.optsWithGl
 /** How long any call may take; one that waits for hosts gets its own time on top. */
 const deadline_ms = 30_000;
 
-/** Connects to the controller that the flags or the surroundings name, and closes the connection in the end. */
+const nonEmpty = (servers: readonly string[] = []): readonly [string, ...string[]] | undefined => {
+  const [first, ...others] = servers;
+  return first === undefined ? undefined : [first, ...others];
+};
+
+/** Connects to the first that answers of the controllers which flags or surroundings name, and closes in the end. */
 export const withSession = async (
   command: Command,
   io: Io,
@@ -30,8 +35,12 @@ export const withSession = async (
   { wait_ms = 0 }: { readonly wait_ms?: number } = {},
 ): Promise<void> => {
   const { output, server } = globalFlags(command);
-  const [{ connect, defaultServer }, model] = await Promise.all([import('@megrez/client'), import('@megrez/model')]);
-  const client = connect(server?.[0] ?? defaultServer(io.env), { deadline_ms: deadline_ms + wait_ms });
+  const [{ connect, defaultServers, firstReachable }, model] = await Promise.all([
+    import('@megrez/client'),
+    import('@megrez/model'),
+  ]);
+  const address = await firstReachable(nonEmpty(server) ?? defaultServers(io.env));
+  const client = connect(address, { deadline_ms: deadline_ms + wait_ms });
   try {
     await use({ client, model, format: output });
   } finally {

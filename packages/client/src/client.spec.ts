@@ -14,7 +14,7 @@ import {
   WatchResponse,
 } from '@megrez/model';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Client, connect, defaultServer, validateServer } from './index';
+import { type Client, connect, defaultServers, firstReachable, validateServer } from './index';
 
 const directory = mkdtempSync(join(tmpdir(), 'megrez-client-'));
 const socket = `unix:${join(directory, 'controller')}`;
@@ -157,13 +157,25 @@ describe('connect', () => {
   });
 });
 
-describe('defaultServer', () => {
+describe('firstReachable', () => {
+  test('skips who does not listen', async () => {
+    const nobody = `unix:${join(directory, 'nobody')}`;
+    expect(await firstReachable([nobody, '127.0.0.1:1', socket, tcp])).toBe(socket);
+    expect(await firstReachable(['127.0.0.1:1', tcp])).toBe(tcp);
+    expect(await firstReachable([nobody, '127.0.0.1:1'])).toBe(nobody);
+    expect(await firstReachable([nobody])).toBe(nobody);
+    await expect(firstReachable([tcp, 'x'])).rejects.toMatchObject({ reason: 'INVALID_SERVER' });
+  });
+});
+
+describe('defaultServers', () => {
   test('the environment, then the development cluster, then the standard address', () => {
     const dev = { MEGREZ_DEV_DIR: directory };
-    expect(defaultServer(dev)).toBe('127.0.0.1:7400');
+    expect(defaultServers(dev)).toEqual(['127.0.0.1:7400']);
     writeFileSync(join(directory, 'server'), '127.0.0.1:4242\n');
-    expect(defaultServer(dev)).toBe('127.0.0.1:4242');
-    expect(defaultServer({ ...dev, MEGREZ_SERVER: 'c1:7400' })).toBe('c1:7400');
+    expect(defaultServers(dev)).toEqual(['127.0.0.1:4242']);
+    expect(defaultServers({ ...dev, MEGREZ_SERVER: 'c1:7400' })).toEqual(['c1:7400']);
+    expect(defaultServers({ ...dev, MEGREZ_SERVER: 'c1:7400,c2:7400' })).toEqual(['c1:7400', 'c2:7400']);
   });
 
   test.each(['c1:7400', '127.0.0.1:1', '[::1]:7400', 'unix:/run/x', 'unix:///run/x'])('%s is an address', (address) => {

@@ -1,3 +1,4 @@
 export { type Client, type ConnectOptions, connect } from './client';
 export { errorTrailer, toMegrezError } from './error';
-export { defaultServer, standardServer, validateServer } from './server';
+export { firstReachable } from './reachable';
+export { defaultServers, standardServer, validateServer } from './server';

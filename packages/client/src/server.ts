@@ -6,11 +6,16 @@ import { MegrezError } from '@megrez/model';
 export const standardServer = '127.0.0.1:7400';
 
 /**
- * The controller that is meant when nobody names one: MEGREZ_SERVER, else the one of a running development cluster
+ * The controllers that are meant when nobody names one: MEGREZ_SERVER (several with commas), else the one of a running development cluster
  * (the file `server` in MEGREZ_DEV_DIR or /run/megrez/dev), else 127.0.0.1:7400.
  */
-export const defaultServer = (env: Readonly<Record<string, string | undefined>> = process.env): string =>
-  env.MEGREZ_SERVER || devServer(env.MEGREZ_DEV_DIR || '/run/megrez/dev') || standardServer;
+export const defaultServers = (
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): readonly [string, ...string[]] => {
+  const [first, ...others] = (env.MEGREZ_SERVER ?? '').split(',').filter((address) => address !== '');
+  if (first !== undefined) return [first, ...others];
+  return [devServer(env.MEGREZ_DEV_DIR || '/run/megrez/dev') ?? standardServer];
+};
 
 const devServer = (directory: string): string | undefined => {
   try {

@@ -57,7 +57,7 @@ export const agent = (program: Command, io: Io): void => {
       '\nExample:\n  megrez agent --host h1 --address 10.0.0.11 --nic eth0 --server 10.0.0.1:7400 --server 10.0.0.2:7400',
     )
     .action(async (flags: Flags, command: Command) => {
-      const [{ startAgent }, { defaultServer }] = await Promise.all([
+      const [{ startAgent }, { defaultServers }] = await Promise.all([
         import('@megrez/agent'),
         import('@megrez/client'),
       ]);
@@ -65,7 +65,7 @@ export const agent = (program: Command, io: Io): void => {
         host: flags.host,
         address: flags.address,
         nic: flags.nic,
-        servers: globalFlags(command).server ?? defaultServer(io.env).split(','),
+        servers: globalFlags(command).server ?? defaultServers(io.env),
         bpffs: flags.bpffs,
         state: flags.state,
         object: flags.object,
