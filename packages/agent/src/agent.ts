@@ -1,0 +1,225 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { encapsulationMax, type MapName, maps } from '@megrez/abi';
+import { getLink } from '@megrez/kernel';
+import {
+  formatAddress,
+  formatMac,
+  Hello,
+  type MappingAnswer,
+  type MappingQuery,
+  MegrezError,
+  parseAddress,
+} from '@megrez/model';
+import { defaultTimes, type HostSettings, planConfig, rowKey } from '@megrez/plan';
+import { pino } from 'pino';
+import { type Datapath, openDatapath } from './datapath';
+import { openBouncer } from './hook';
+import { serveHttp } from './http';
+import { openInterfaces } from './interfaces';
+import { startLoop } from './loop';
+import { openMetrics } from './metrics';
+import { openNamespaces } from './namespaces';
+import { openNextHops } from './next-hops';
+import type { Agent, AgentOptions } from './options';
+import { openReconciler } from './reconcile';
+import { reporter } from './report';
+import { openRows, type Rows } from './rows';
+import { incarnation, keepSession } from './session';
+import { prune } from './snapshot';
+import { ensureTunnel } from './tunnel';
+
+/** How often interfaces are counted and failed endpoints tried again. */
+const audit_ms = 5_000;
+const problems_max = 20;
+
+/**
+ * Runs a host's agent: keeps the kernel equal to what the controllers say. The datapath works on when it stops.
+ * @throws MegrezError NIC_MISSING, OBJECT_MISSING, INVALID_ADDRESS; KernelError when the programs cannot be loaded
+ */
+export const startAgent = async (options: AgentOptions): Promise<Agent> => {
+  const log = pino({
+    level: options.log ?? 'info',
+    base: { host: options.host },
+    serializers: { error: pino.stdSerializers.err },
+  });
+  const address = parseAddress(options.address);
+  const nic = await getLink({ name: options.nic });
+  if (nic === undefined) {
+    throw new MegrezError({
+      code: 'FAILED_PRECONDITION',
+      reason: 'NIC_MISSING',
+      object: `host ${options.host}`,
+      message: `this host has no interface ${options.nic}: name the underlay's with --nic`,
+    });
+  }
+  const underlay_mtu = options.mtu ?? nic.mtu;
+  const endpoint_mtu = underlay_mtu - encapsulationMax;
+  mkdirSync(options.state, { recursive: true });
+
+  const datapath = await openDatapath({ bpffs: options.bpffs, object: options.object, nic: nic.ifindex }, log);
+  await ensureTunnel();
+  const rows = openRows(datapath.map);
+  for (const name of Object.keys(maps) as MapName[]) if (!maps[name].type.endsWith('array')) await rows.recount(name);
+  const settings = writeConfig(rows, datapath, { address, nic: nic.ifindex });
+
+  const namespaces = openNamespaces(options.state);
+  const interfaces = openInterfaces(datapath, namespaces, endpoint_mtu);
+  const nextHops = openNextHops(rows, log);
+  const bouncer = await openBouncer(datapath, nic, options.nicHook ?? 'auto', log);
+  const self = formatAddress(address);
+  const reconciler = openReconciler({ host: options.host, self, rows, interfaces, nextHops }, log);
+  const { known } = reconciler;
+  for (const [id, facts] of (await interfaces.list()).whole) known.interfaces.set(id, facts);
+
+  const problems = (): readonly string[] =>
+    [
+      ...(bouncer.problem === undefined ? [] : [bouncer.problem]),
+      ...nextHops
+        .unresolved()
+        .map((host) => `no link address for bouncer host ${host}: check the underlay between ${self} and it`),
+      ...[...reconciler.failed.values()].map(({ ip, message }) => `endpoint ${ip} is not served: ${message}`),
+    ].slice(0, problems_max);
+  const report = reporter({
+    nic: options.nic,
+    underlay_mtu,
+    endpoint_mtu,
+    hook: () => bouncer.hook,
+    mappings: () => rows.count('mappings'),
+    endpoints: () => known.endpoints.size,
+    problems,
+  });
+  const metrics = openMetrics({
+    datapath,
+    rows,
+    known,
+    attached: () => loop.complete,
+    hook: () => bouncer.hook,
+    problems,
+  });
+  const loop = startLoop(
+    {
+      settings,
+      rows,
+      reconciler,
+      nextHops,
+      bouncer,
+      storeId: storeIdFile(options.state),
+      prune: (marks, underlayPrefixes) =>
+        prune({ known, marks, rows, interfaces, namespaces, datapath, underlayPrefixes }, log),
+      applied: metrics.applied,
+    },
+    log,
+  );
+
+  const sessions = keepSession(
+    options.servers,
+    {
+      hello: () =>
+        Hello.create({
+          host: options.host,
+          address: self,
+          incarnation,
+          storeId: storeIdFile(options.state).read(),
+          appliedRevision: loop.revision,
+          report: report.current(),
+          weight: options.weight ?? 0,
+          zone: options.zone ?? '',
+        }),
+      onWelcome: (session, welcome) => {
+        metrics.sessionOpened();
+        loop.welcome(session, welcome);
+      },
+      onBatch: loop.batch,
+      onPong: loop.pong,
+      onQuery: (query) => answer(rows, query),
+      onEnd: () => undefined,
+      changedReport: report.changed,
+      counted: metrics.message,
+    },
+    log,
+  );
+
+  const audit = async (): Promise<void> => {
+    if (!loop.complete || loop.busy) return;
+    const { whole } = await interfaces.list();
+    const lost = [...known.interfaces]
+      .filter(([id, { ifindex }]) => whole.get(id)?.ifindex !== ifindex)
+      .map(([id]) => id);
+    if (lost.length > 0) log.warn({ lost }, 'interfaces vanished; they are made again');
+    loop.markAgain([...lost, ...reconciler.failed.keys()]);
+  };
+  const timer = setInterval(
+    () => void audit().catch((error: unknown) => log.warn({ error }, 'audit failed')),
+    audit_ms,
+  );
+
+  const unready = (): string | undefined =>
+    loop.complete ? undefined : 'no controller has sent this host its rows yet';
+  const http = options.metrics === undefined ? undefined : await serveHttp(options.metrics, metrics.registry, unready);
+  log.info({ address: self, nic: options.nic, endpoint_mtu, metrics: http?.address }, 'agent started');
+  return {
+    metrics: http?.address,
+    close: async () => {
+      clearInterval(timer);
+      await sessions.close();
+      await loop.close();
+      nextHops.close();
+      await http?.close();
+      datapath.object.close();
+    },
+  };
+};
+
+/** The host's own row. What is there already keeps its secret, and its leases until a controller says others. */
+const writeConfig = (
+  rows: Rows,
+  datapath: Datapath,
+  { address, nic }: { readonly address: Uint8Array; readonly nic: number },
+): HostSettings => {
+  const current = datapath.map('config').lookup(maps.config.key.encode(0));
+  const before = current === undefined ? undefined : maps.config.value.decode(current);
+  const known = before?.secret.some((byte) => byte !== 0) ? before : undefined;
+  const settings: HostSettings = { address, nic, secret: known?.secret ?? randomBytes(16), ...defaultTimes };
+  const ms = (ns: bigint | undefined): number => Number((ns ?? 0n) / 1_000_000n);
+  const leases = {
+    softLeaseMs: ms(known?.soft_lease_ns),
+    hardLeaseMs: ms(known?.hard_lease_ns),
+    checkMs: ms(known?.check_ns),
+  };
+  for (const row of planConfig(settings, leases)) rows.put(row);
+  return settings;
+};
+
+/** The id of the store whose rows the kernel holds. */
+const storeIdFile = (state: string): { read(): string; write(id: string): void } => {
+  const path = join(state, 'store-id');
+  return {
+    read: () => {
+      try {
+        return readFileSync(path, 'utf8').trim();
+      } catch {
+        return '';
+      }
+    },
+    write: (id) => {
+      writeFileSync(`${path}.new`, `${id}\n`);
+      renameSync(`${path}.new`, path);
+    },
+  };
+};
+
+/** What this host's bouncer would answer. */
+const answer = (rows: Rows, { id, vni, ip }: MappingQuery): MappingAnswer => {
+  const nothing = { id, found: false, hostAddress: '', mac: '', generation: 0 };
+  try {
+    const value = rows.lookup(rowKey('mappings', { vni, ip: parseAddress(ip) }));
+    if (value === undefined) return nothing;
+    const { host, mac, generation } = maps.mappings.value.decode(value);
+    return { id, found: true, hostAddress: formatAddress(host), mac: formatMac(mac), generation };
+  } catch (error) {
+    if (error instanceof MegrezError) return nothing;
+    throw error;
+  }
+};

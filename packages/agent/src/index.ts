@@ -1,0 +1,2 @@
+export { startAgent } from './agent';
+export type { Agent, AgentOptions, NicHook } from './options';

@@ -1,0 +1,183 @@
+import type { Batch, Failure, Welcome } from '@megrez/model';
+import { type HostSettings, planConfig, planUnderlay, row } from '@megrez/plan';
+import type { Logger } from 'pino';
+import type { Bouncer } from './hook';
+import type { NextHops } from './next-hops';
+import type { Reconciler } from './reconcile';
+import type { Rows } from './rows';
+import { attached_ms, type Session } from './session';
+import { emptyMarks, forgetUnnamed, type Marks, markNamed } from './snapshot';
+
+/** A table is acknowledged after this long even if the link address of an owner is still unknown. */
+const next_hop_wait_ms = 1_000;
+
+type Item =
+  | { readonly kind: 'welcome'; readonly session: Session; readonly welcome: Welcome }
+  | { readonly kind: 'batch'; readonly session: Session; readonly batch: Batch; readonly received_at: number };
+
+export interface LoopFields {
+  readonly settings: HostSettings;
+  readonly rows: Rows;
+  readonly reconciler: Reconciler;
+  readonly nextHops: NextHops;
+  readonly bouncer: Bouncer;
+  /** Which store the rows come from; empty before the first session. */
+  readonly storeId: { read(): string; write(id: string): void };
+  readonly prune: (marks: Marks, underlayPrefixes: readonly string[]) => Promise<void>;
+  readonly applied: (seconds: number) => void;
+}
+
+export interface Loop {
+  welcome(session: Session, welcome: Welcome): void;
+  batch(session: Session, batch: Batch): void;
+  /** A pong: the host is attached if its rows are complete. */
+  pong(session: Session, sent_ns: bigint): void;
+  /** Looks at endpoints again that failed or lost their interface. */
+  markAgain(ids: readonly string[]): void;
+  /** The current session's snapshot is in the kernel. */
+  readonly complete: boolean;
+  /** Everything of the store up to here is applied. */
+  readonly revision: number;
+  readonly busy: boolean;
+  close(): Promise<void>;
+}
+
+/** The agent's one loop: mark, plan, compare with the kernel, apply, acknowledge. */
+export const startLoop = (fields: LoopFields, log: Logger): Loop => {
+  const { rows, reconciler, nextHops, bouncer, storeId } = fields;
+  const inbox: Item[] = [];
+  const again: string[] = [];
+  let closing = false;
+  let busy = false;
+  let wake = (): void => undefined;
+  /** The session whose snapshot is complete. */
+  let complete: Session | undefined;
+  let snapshot: { readonly session: Session; readonly marks: Marks; readonly prefixes: readonly string[] } | undefined;
+  let revision = 0;
+
+  const onWelcome = (session: Session, { storeId: id, underlayPrefixes, leases }: Welcome): void => {
+    const before = storeId.read();
+    if (before !== id) {
+      // Revisions of another store cannot be compared with ours.
+      rows.forced = before !== '';
+      if (rows.forced) {
+        log.warn({ before, now: id }, 'the store was restored or replaced: its revisions count from now on');
+        reconciler.forget();
+      }
+      storeId.write(id);
+      revision = 0;
+    }
+    for (const one of [...planConfig(fields.settings, leases), ...planUnderlay(underlayPrefixes)]) rows.put(one);
+    snapshot = { session, marks: emptyMarks(), prefixes: underlayPrefixes };
+    reconciler.holdBack();
+  };
+
+  const finishSnapshot = async (session: Session): Promise<void> => {
+    if (snapshot?.session !== session) return;
+    const { marks, prefixes } = snapshot;
+    snapshot = undefined;
+    forgetUnnamed(reconciler.known, marks);
+    reconciler.release();
+    await fields.prune(marks, prefixes);
+    rows.forced = false;
+    complete = session;
+    log.info({ endpoints: reconciler.known.endpoints.size, mappings: rows.count('mappings') }, 'snapshot complete');
+  };
+
+  const follow = async (): Promise<void> => {
+    // Before the first snapshot nobody knows what the host does.
+    if (complete === undefined) return;
+    const holdsSlots = [...reconciler.known.tables.values()].some(({ held }) => held.includes(1));
+    await bouncer.follow({ holdsSlots, hasEndpoints: reconciler.known.interfaces.size > 0 });
+  };
+
+  /** One round: everything that came in since the last one. Batches of a snapshot are rounds of their own. */
+  const round = async (items: readonly Item[]): Promise<void> => {
+    let last: Extract<Item, { kind: 'batch' }> | undefined;
+    let failures: readonly Failure[] = [];
+    for (const item of items) {
+      if (item.session.ended) continue;
+      if (item.kind === 'welcome') {
+        onWelcome(item.session, item.welcome);
+        continue;
+      }
+      const { batch, session } = item;
+      last = item;
+      reconciler.mark(batch.changes);
+      if (snapshot?.session === session) markNamed(snapshot.marks, batch.changes);
+      if (batch.snapshotEnd) {
+        failures = await reconciler.apply();
+        await finishSnapshot(session);
+      }
+    }
+    failures = [...failures, ...(await reconciler.apply())];
+    await follow();
+    if (last === undefined) return;
+    if (nextHops.unresolved().length > 0 && items.some(bringsTable)) await nextHops.settled(next_hop_wait_ms);
+    last.session.acknowledge(last.batch.sequence, failures);
+    revision = Math.max(revision, last.batch.revision);
+    const now = performance.now();
+    for (const item of items) {
+      if (item.kind !== 'batch') continue;
+      item.session.done(item.batch.changes.length);
+      fields.applied((now - item.received_at) / 1_000);
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    while (!closing) {
+      if (inbox.length === 0 && again.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      busy = true;
+      for (const id of again.splice(0)) reconciler.markEndpoint(id);
+      const items = inbox.splice(0);
+      try {
+        await round(items);
+      } catch (error) {
+        // What was under way is not acknowledged: the session starts again and brings everything once more.
+        log.error({ error }, 'round failed');
+        for (const { session } of items) session.fail(error);
+      }
+      busy = false;
+    }
+  };
+  const done = run();
+  const push = (item: Item): void => {
+    inbox.push(item);
+    wake();
+  };
+
+  return {
+    welcome: (session, welcome) => push({ kind: 'welcome', session, welcome }),
+    batch: (session, batch) => push({ kind: 'batch', session, batch, received_at: performance.now() }),
+    pong: (session, sent_ns) => {
+      // A bouncer with half of its mappings must not call an address unknown.
+      if (complete === session) rows.put(row('attached', 0, { until: sent_ns + BigInt(attached_ms) * 1_000_000n }));
+    },
+    markAgain: (ids) => {
+      again.push(...ids);
+      wake();
+    },
+    get complete() {
+      return complete !== undefined && !complete.ended;
+    },
+    get revision() {
+      return revision;
+    },
+    get busy() {
+      return busy;
+    },
+    close: async () => {
+      closing = true;
+      wake();
+      await done;
+    },
+  };
+};
+
+const bringsTable = (item: Item): boolean =>
+  item.kind === 'batch' && item.batch.changes.some(({ object }) => object.oneofKind === 'table');

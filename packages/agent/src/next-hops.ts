@@ -1,0 +1,133 @@
+import { getLink, getNeighbour, type NeighbourEvent, routeGet, setNeighbour, watchNeighbours } from '@megrez/kernel';
+import { parseAddress, parseMac } from '@megrez/model';
+import { row, rowKey } from '@megrez/plan';
+import type { Logger } from 'pino';
+import { isKernelError } from './failure';
+import type { Rows } from './rows';
+
+/** Changed routes tell nobody: they are looked up again this often. */
+const recheck_ms = 5_000;
+
+/**
+ * The link-layer next hops to the hosts that this host asks. ARP and XDP cannot resolve them; the kernel does it for
+ * entries it is told to manage, and their rows follow its table.
+ */
+export interface NextHops {
+  /** Exactly these hosts from now on. */
+  want(addresses: ReadonlySet<string>): void;
+  /** Resolves when every wanted host has its row, or after the time. */
+  settled(timeout_ms: number): Promise<void>;
+  /** Hosts whose next hop is not known, sorted. */
+  unresolved(): readonly string[];
+  close(): void;
+}
+
+interface Hop {
+  /** Undefined while there is no route. */
+  ifindex: number | undefined;
+  /** Whose link address it is: a gateway's, or the host's own. */
+  neighbour: string;
+  resolved: boolean;
+}
+
+export const openNextHops = (rows: Rows, log: Logger): NextHops => {
+  const hops = new Map<string, Hop>();
+  const sources = new Map<number, Uint8Array>();
+  let waiters: (() => void)[] = [];
+
+  const sourceOf = async (ifindex: number): Promise<Uint8Array> => {
+    const known = sources.get(ifindex);
+    if (known !== undefined) return known;
+    const link = await getLink({ ifindex });
+    const mac = link?.mac === undefined ? new Uint8Array(6) : parseMac(link.mac);
+    sources.set(ifindex, mac);
+    return mac;
+  };
+
+  const wake = (): void => {
+    if ([...hops.values()].some(({ resolved }) => !resolved)) return;
+    for (const waiter of waiters.splice(0)) waiter();
+  };
+
+  const resolved = async (address: string, hop: Hop, mac: string): Promise<void> => {
+    const { ifindex } = hop;
+    if (ifindex === undefined) return;
+    const source = await sourceOf(ifindex);
+    if (hops.get(address) !== hop) return;
+    rows.put(row('next_hops', { host: parseAddress(address) }, { ifindex, destination: parseMac(mac), source }));
+    hop.resolved = true;
+    wake();
+  };
+
+  /** Finds the way to a host and has the kernel keep its neighbour. */
+  const find = async (address: string, hop: Hop): Promise<void> => {
+    const route = await routeGet(address);
+    const neighbour = route.gateway ?? address;
+    hop.ifindex = route.ifindex;
+    hop.neighbour = neighbour;
+    const known = await getNeighbour({ ifindex: route.ifindex, ip: neighbour });
+    if (known?.state !== 'permanent' && !known?.managed) {
+      await setNeighbour({ ifindex: route.ifindex, ip: neighbour, managed: true });
+    }
+    const now = known?.mac === undefined ? await getNeighbour({ ifindex: route.ifindex, ip: neighbour }) : known;
+    if (now?.mac !== undefined) await resolved(address, hop, now.mac);
+  };
+
+  const look = async (address: string, hop: Hop): Promise<void> => {
+    try {
+      await find(address, hop);
+    } catch (error) {
+      if (!isKernelError(error, 'ENETUNREACH', 'EHOSTUNREACH')) log.warn({ error, host: address }, 'no next hop');
+    }
+  };
+  const lookAgain = (): void => {
+    sources.clear();
+    for (const [address, hop] of hops) void look(address, hop);
+  };
+
+  const onNeighbour = (event: NeighbourEvent): void => {
+    if (event.event === 'overrun') return lookAgain();
+    for (const [address, hop] of hops) {
+      if (hop.ifindex !== event.ifindex || hop.neighbour !== event.ip) continue;
+      if (event.event === 'deleted') void look(address, hop);
+      else if (event.mac !== undefined)
+        resolved(address, hop, event.mac).catch((error: unknown) => log.warn({ error }, 'next hop'));
+    }
+  };
+  const watch = watchNeighbours(onNeighbour);
+  const timer = setInterval(lookAgain, recheck_ms);
+
+  return {
+    want: (addresses) => {
+      for (const address of hops.keys()) {
+        if (addresses.has(address)) continue;
+        hops.delete(address);
+        rows.remove(rowKey('next_hops', { host: parseAddress(address) }));
+      }
+      for (const address of addresses) {
+        if (hops.has(address)) continue;
+        const hop: Hop = { ifindex: undefined, neighbour: address, resolved: false };
+        hops.set(address, hop);
+        void look(address, hop);
+      }
+      wake();
+    },
+    settled: (timeout_ms) =>
+      new Promise((resolve) => {
+        const timeout = setTimeout(resolve, timeout_ms);
+        waiters.push(() => {
+          clearTimeout(timeout);
+          resolve();
+        });
+        wake();
+      }),
+    unresolved: () => [...hops].flatMap(([address, hop]) => (hop.resolved ? [] : [address])).sort(),
+    close: () => {
+      clearInterval(timer);
+      watch.close();
+      hops.clear();
+      wake();
+      waiters = [];
+    },
+  };
+};

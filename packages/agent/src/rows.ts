@@ -1,0 +1,114 @@
+import { type MapName, maps } from '@megrez/abi';
+import type { BpfMap } from '@megrez/kernel';
+import type { Row, RowKey } from '@megrez/plan';
+
+/** The kernel's maps as the loop writes them: compare first, write what differs. */
+export interface Rows {
+  /** Makes the entry equal to the row. */
+  put(row: Row): void;
+  /** The same for many rows of one map, off the event loop where it pays. */
+  putMany(map: MapName, rows: readonly Row[]): Promise<void>;
+  /** `generation`: of the deletion; a newer entry stays. */
+  remove(key: RowKey, generation?: number): void;
+  lookup(key: RowKey): Buffer | undefined;
+  /** Removes the entries of a map whose keys are not kept. Resolves to how many. */
+  prune(map: MapName, keep: (key: Buffer, value: Buffer) => boolean): Promise<number>;
+  /** Entries of a map that only the agent adds to. */
+  count(map: MapName): number;
+  /** Counted from the map itself. */
+  recount(map: MapName): Promise<number>;
+  /** Whether a lower generation may replace a higher one: after the store was restored from a backup. */
+  forced: boolean;
+  readonly written: (map: MapName, operation: 'put' | 'delete') => number;
+}
+
+/** Maps whose entries say of which generation they are, and where. */
+const generations: { readonly [M in MapName]?: (value: Buffer) => number } = {
+  mappings: (value) => maps.mappings.value.decode(value).generation,
+  endpoints: (value) => maps.endpoints.value.decode(value).generation,
+};
+
+/** Below this a batch's way to a worker thread costs more than it saves. */
+const batch_min = 64;
+
+export const openRows = (map: (name: MapName) => BpfMap): Rows => {
+  const counts = new Map<MapName, number>();
+  const writes = new Map<string, number>();
+  const add = (name: MapName, change: number): void => {
+    counts.set(name, (counts.get(name) ?? 0) + change);
+  };
+  const wrote = (name: MapName, operation: 'put' | 'delete', count = 1): void => {
+    const id = `${name}/${operation}`;
+    writes.set(id, (writes.get(id) ?? 0) + count);
+  };
+
+  /** What to write for the row; undefined when the entry is right, or newer. */
+  const difference = (row: Row): { readonly value: Buffer; readonly fresh: boolean } | undefined => {
+    const target = map(row.map);
+    const current = target.lookup(row.key);
+    if (current === undefined) {
+      // A per-CPU map takes every CPU's value; ours begin as zero.
+      return { value: row.kept ? Buffer.alloc(target.valueSize) : row.value, fresh: true };
+    }
+    if (row.kept || current.equals(row.value)) return undefined;
+    const generation = generations[row.map];
+    if (!rows.forced && generation !== undefined && generation(current) > generation(row.value)) return undefined;
+    return { value: row.value, fresh: false };
+  };
+
+  const rows: Rows = {
+    forced: false,
+    put: (row) => {
+      const change = difference(row);
+      if (change === undefined) return;
+      map(row.map).update(row.key, change.value);
+      wrote(row.map, 'put');
+      if (change.fresh) add(row.map, 1);
+    },
+    putMany: async (name, many) => {
+      if (many.length < batch_min) return many.forEach(rows.put);
+      const changes = many.flatMap((row) => {
+        const change = difference(row);
+        return change === undefined ? [] : [{ key: row.key, ...change }];
+      });
+      if (changes.length === 0) return;
+      const keys = Buffer.concat(changes.map(({ key }) => key));
+      const values = Buffer.concat(changes.map(({ value }) => value));
+      await map(name).updateBatch(keys, values);
+      wrote(name, 'put', changes.length);
+      add(name, changes.filter(({ fresh }) => fresh).length);
+    },
+    remove: ({ map: name, key }, generation) => {
+      const read = generations[name];
+      if (generation !== undefined && read !== undefined && !rows.forced) {
+        const current = map(name).lookup(key);
+        if (current === undefined || read(current) > generation) return;
+      }
+      if (!map(name).delete(key)) return;
+      wrote(name, 'delete');
+      add(name, -1);
+    },
+    lookup: ({ map: name, key }) => map(name).lookup(key),
+    prune: async (name, keep) => {
+      const target = map(name);
+      const { keys, values, count } = await target.entries();
+      let pruned = 0;
+      for (let i = 0; i < count; i++) {
+        const key = keys.subarray(i * target.keySize, (i + 1) * target.keySize);
+        if (keep(key, values.subarray(i * target.valueSize, (i + 1) * target.valueSize))) continue;
+        if (target.delete(key)) pruned += 1;
+      }
+      if (pruned > 0) wrote(name, 'delete', pruned);
+      counts.set(name, count - pruned);
+      return pruned;
+    },
+    count: (name) => counts.get(name) ?? 0,
+    recount: async (name) => {
+      const count = await map(name).count();
+      counts.set(name, count);
+      return count;
+    },
+    written: (name, operation) => writes.get(`${name}/${operation}`) ?? 0,
+  };
+  return rows;
+};
