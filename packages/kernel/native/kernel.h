@@ -143,7 +143,7 @@ int netlink_request(struct netlink *netlink, struct nl_msg *message, netlink_rep
 		    struct kernel_error *error, const char *operation, const char *object);
 struct nl_msg *netlink_message(int type, int flags, const void *header, size_t length);
 
-// ---- link.c, shared with the compound call
+// ---- link.c and link_create.c, shared with the compound call
 struct link_info {
 	uint32_t ifindex, mtu, flags, master, peer_ifindex, gso_max_size, xdp_mode;
 	bool has_mac;
@@ -166,6 +166,10 @@ struct link_request { // what RTM_NEWLINK and RTM_SETLINK carry
 void format_mac(const uint8_t mac[6], char out[18]);
 int link_get(struct netlink *netlink, const char *name, uint32_t ifindex, struct link_info *info,
 	     struct kernel_error *error); // 1 when there is none
+int link_require(struct netlink *netlink, const char *name, uint32_t ifindex, struct link_info *info,
+		 struct kernel_error *error, const char *operation); // none is an error, ENODEV
+struct ifinfomsg link_header(const struct link_request *request);
+void link_put(struct nl_msg *message, const struct link_request *request);
 int link_set(struct netlink *netlink, const struct link_request *request, struct kernel_error *error);
 int link_create_veth(struct netlink *netlink, const struct link_request *host, const struct link_request *peer,
 		     int peer_netns_fd, struct link_info *created, struct kernel_error *error);

@@ -98,7 +98,7 @@ static const char *explanation(struct nlmsghdr *header)
 }
 
 // One answer datagram. Returns 1 when the request is complete, 0 to receive more, -1 with an error recorded.
-static int read_answer(int length, bool dump, netlink_reply reply, void *context, bool *interrupted,
+static int read_answer(int length, netlink_reply reply, void *context, bool *interrupted,
 		       struct kernel_error *error, const char *operation, const char *object)
 {
 	struct nlmsghdr *header = (struct nlmsghdr *)receive_buffer;
@@ -118,7 +118,6 @@ static int read_answer(int length, bool dump, netlink_reply reply, void *context
 		}
 		if (reply != NULL && reply(header, context) != 0)
 			return -1;
-		(void)dump;
 	}
 	return 0;
 }
@@ -127,7 +126,6 @@ static int exchange(struct netlink *netlink, struct nl_msg *message, netlink_rep
 		    bool *interrupted, struct kernel_error *error, const char *operation, const char *object)
 {
 	struct nlmsghdr *header = nlmsg_hdr(message);
-	bool dump = (header->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
 	int done = 0;
 	*interrupted = false;
 	header->nlmsg_seq = ++sequence;
@@ -146,7 +144,7 @@ static int exchange(struct netlink *netlink, struct nl_msg *message, netlink_rep
 			discard(netlink);
 			return -1;
 		}
-		done = read_answer((int)length, dump, reply, context, interrupted, error, operation, object);
+		done = read_answer((int)length, reply, context, interrupted, error, operation, object);
 	}
 	return done > 0 ? 0 : -1;
 }

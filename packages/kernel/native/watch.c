@@ -116,6 +116,8 @@ napi_value watch_start(napi_env env, napi_value callback, const char *name, stru
 		if (!pending)
 			napi_throw_type_error(env, NULL, "the callback must be a function");
 		source.close(source.context);
+		if (watch->stop_fd >= 0)
+			close(watch->stop_fd);
 		free(watch);
 		return NULL;
 	}

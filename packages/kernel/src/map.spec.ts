@@ -71,7 +71,7 @@ describe('one entry', () => {
   });
 
   test('a per-CPU value has one 8-byte aligned part for every possible CPU', () => {
-    const map = object.map('percpu_counts');
+    const map = object.map('counts_by_cpu_and_key');
     expect(map.valueSize).toBe(8 * possibleCpus());
     expect(possibleCpus()).toBeGreaterThanOrEqual(availableParallelism());
     const value = Buffer.alloc(map.valueSize);

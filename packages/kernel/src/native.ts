@@ -76,7 +76,7 @@ type PassedThrough =
   | 'testRun'
   | 'unmount';
 
-type Native = Shaped & Record<PassedThrough, (options: object) => any>;
+type Native = Shaped & Record<PassedThrough, <Result>(options: object) => Result>;
 
 // Beside the bundle in a release; in the repository's dist/ when run from source.
 const candidates = ['./kernel.node', '../../../dist/kernel.node'].map((path) =>

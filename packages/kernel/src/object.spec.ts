@@ -63,7 +63,9 @@ test('constants are set by name, and must fit', async () => {
 });
 
 test('map settings are applied before the maps are made', async () => {
-  const object = await loadObject(path, { maps: { paths: { maxEntries: 128 }, percpu_counts: { noPrealloc: true } } });
+  const object = await loadObject(path, {
+    maps: { paths: { maxEntries: 128 }, counts_by_cpu_and_key: { noPrealloc: true } },
+  });
   expect(object.map('paths').maxEntries).toBe(128);
   object.close();
   expect(await refusal(() => loadObject(path, { maps: { none: { maxEntries: 1 } } }))).toMatchObject({
@@ -77,11 +79,12 @@ test('pinned maps are found again with their contents; global data is not pinned
   const first = await loadObject(path, { pinDir });
   first.map('paths').update(u32(1), u64(77n));
   expect(readdirSync(pinDir).sort()).toEqual(
-    ['counters', 'events', 'mappings', 'paths', 'percpu_counts', 'routes', 'settings'].sort(),
+    ['counters', 'events', 'mappings', 'paths', 'counts_by_cpu_and_key', 'routes', 'settings'].sort(),
   );
   first.close();
   const second = await loadObject(path, { pinDir, rodata: { verdict: u32(1) } });
   expect(second.map('paths').lookup(u32(1))).toEqual(u64(77n));
+  expect(second.map('counts_by_cpu_and_key').type).toBe('percpu_hash');
   second.close();
   const pinned = openPinnedMap(join(pinDir, 'paths'));
   expect(pinned.lookup(u32(1))).toEqual(u64(77n));

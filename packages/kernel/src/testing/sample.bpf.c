@@ -33,7 +33,7 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 	__uint(max_entries, 4096);
-} percpu_counts SEC(".maps");
+} counts_by_cpu_and_key SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
