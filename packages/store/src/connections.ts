@@ -95,6 +95,13 @@ export class Connections {
     }
   }
 
+  /** A stream of endpoint number `turn` fell silent: calls turn to another one before they run into their deadline. */
+  avoid(turn: number): void {
+    const shared = this.#shared[turn % this.#shared.length] as Shared;
+    if (this.#shared.length > 1 && shared === this.#shared[this.#active])
+      this.#suspect(shared, shared.client, 'DEADLINE');
+  }
+
   /** Opens `method` on a new connection to endpoint number `turn` (modulo their count). */
   stream<I extends object, O extends object>(method: Method<I, O>, turn: number): OwnStream<I, O> {
     if (this.#closed) throw closedError();

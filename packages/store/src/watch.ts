@@ -144,7 +144,10 @@ class OrderedWatch implements Watch {
     const end = await this.#followed.ended;
     this.#followed = undefined;
     if (this.#closed) return;
-    if (end.kind === 'silent') this.#silenceFactor = Math.min(silenceFactor_max, this.#silenceFactor * 2);
+    if (end.kind === 'silent') {
+      this.#silenceFactor = Math.min(silenceFactor_max, this.#silenceFactor * 2);
+      this.#context.connections.avoid(this.#turn);
+    }
     this.#turn++;
     const error = end.kind === 'broken' ? end.error.message : end.kind === 'stopped' ? end.reason : 'silent';
     this.#context.log('watch stream ended', { endpoint: stream.endpoint, error, delivered: this.#revision });
