@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { Server } from '@grpc/grpc-js';
 import { parseCidr } from '@megrez/model';
 import { openStore } from '@megrez/store';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { Context } from './context';
 import { emptyMirror } from './mirror';
 import { type Controller, type ControllerOptions, default_leases } from './options';
 import { announce } from './presence';
 import { endpointWriter } from './provisioning/endpoint-writer';
 import { sweepHeld } from './provisioning/held';
+import { createWatchers } from './provisioning/watch';
 import { openPeers } from './relay/peers';
 import { startRelay } from './relay/relay';
 import { addHealth } from './server/health';
@@ -17,6 +18,7 @@ import { listenAll } from './server/listen';
 import { createMetrics, exposeStore } from './server/metrics';
 import { addReflection } from './server/reflection';
 import { addServices } from './server/services';
+import { type Closing, closing } from './support/closing';
 import { recentAddresses } from './support/recent';
 
 /** A watch that has been silent for longer cannot be trusted to be up to date. */
@@ -29,73 +31,98 @@ const silent_limit_ms = 15_000;
  */
 export const startController = async (options: ControllerOptions): Promise<Controller> => {
   for (const cidr of options.underlayPrefixes) parseCidr(cidr);
-  const leases = options.leases ?? default_leases;
   const log = pino({ level: options.log ?? 'info', base: { service: 'controller' } });
-  const metrics = createMetrics();
-  const closing = new AbortController();
-  const store = await openStore({
-    endpoints: options.etcd.map((endpoint) => (endpoint.includes('://') ? endpoint : `http://${endpoint}`)),
-    log: (message, fields) => log.warn({ ...fields }, message),
-  });
-  const context: Context = {
-    store,
-    mirror: emptyMirror(),
-    incarnation: randomUUID(),
-    sessions: new Map(),
-    peers: openPeers(),
-    leases,
-    underlayPrefixes: options.underlayPrefixes,
-    log,
-    metrics,
-    version: options.version ?? '',
-    recent: recentAddresses(2 * leases.hard_lease_ms),
-    writeEndpoint: endpointWriter(() => context),
-    closing: closing.signal,
-  };
+  const parts = closing((error, what) => log.warn({ err: error }, `${what} was not closed in order`));
+  try {
+    const controller = await start(options, log, parts);
+    return { ...controller, close: parts.close };
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+};
+
+const start = async (
+  options: ControllerOptions,
+  log: Logger,
+  parts: Closing,
+): Promise<Pick<Controller, 'addresses' | 'metrics'>> => {
+  const context = await openContext(options, log, parts);
+  const { store, mirror, metrics, incarnation, version } = context;
   const relay = startRelay(context);
+  parts.add('relay', relay.close);
+  const watchers = createWatchers(log);
   const watch = await store.watch((batch) => {
+    watchers.onBatch(mirror, batch);
     relay.onBatch(batch);
     metrics.watchBatches.inc();
     metrics.watchRevision.set(batch.revision);
   });
+  parts.add('watch', () => watch.close());
   exposeStore(metrics, store, () => watch.silent_ms);
+
   const server = new Server({
     'grpc.max_receive_message_length': 16 * 1024 * 1024,
     'grpc.keepalive_time_ms': 10_000,
     'grpc.keepalive_timeout_ms': 5_000,
   });
-  addServices(server, context, relay);
+  addServices(server, context, relay, watchers);
   addReflection(server);
   const health = addHealth(server);
+  parts.add('server', () => shutdown(server));
   const addresses = await listenAll(server, options.listen);
-  const presence = await announce(store, log, context.incarnation, options.relayAddress ?? addresses[0] ?? '');
-  while (context.mirror.revision < presence.revision) await context.mirror.changed.next(1_000);
-  const unready = (): string | undefined =>
-    watch.silent_ms > silent_limit_ms ? `the watch on etcd has been silent for ${watch.silent_ms} ms` : undefined;
-  const http = options.metrics === undefined ? undefined : await serveHttp(options.metrics, metrics, unready);
+  let metricsAddress: string | undefined;
+  if (options.metrics !== undefined) {
+    const http = await serveHttp(options.metrics, metrics, () =>
+      watch.silent_ms > silent_limit_ms ? `the watch on etcd has been silent for ${watch.silent_ms} ms` : undefined,
+    );
+    parts.add('metrics', http.close);
+    metricsAddress = http.address;
+  }
+  const presence = await announce(store, log, incarnation, options.relayAddress ?? addresses[0] ?? '');
+  while (mirror.revision < presence.revision) await mirror.changed.next(1_000);
   const sweep = sweepHeld(context);
-  log.info({ addresses, incarnation: context.incarnation, version: context.version }, 'controller started');
-
-  const close = async (): Promise<void> => {
-    if (closing.signal.aborted) return;
-    closing.abort();
+  // First of all when it closes: others see it go, its agents leave for another controller, its callers are told.
+  parts.add('presence', async () => {
+    log.info('controller stops');
     health.close();
+    watchers.close();
     sweep.stop();
-    await presence
-      .close()
-      .catch((error: unknown) => log.warn({ err: error }, 'the relay key stays until its lease ends'));
+    await presence.close();
     await relay.close();
-    await shutdown(server);
-    context.peers.close();
-    await watch.close();
-    await http?.close();
-    await store.close();
-    log.info('controller stopped');
-  };
-  return { addresses, metrics: http?.address, close };
+  });
+  log.info({ addresses, incarnation, version }, 'controller started');
+  return { addresses, metrics: metricsAddress };
 };
 
-const grace_ms = 2_000;
+const openContext = async (options: ControllerOptions, log: Logger, parts: Closing): Promise<Context> => {
+  const leases = options.leases ?? default_leases;
+  const store = await openStore({
+    endpoints: options.etcd.map((endpoint) => (endpoint.includes('://') ? endpoint : `http://${endpoint}`)),
+    log: (message, fields) => log.warn({ ...fields }, message),
+  });
+  parts.add('store', () => store.close());
+  const peers = openPeers();
+  parts.add('peers', async () => peers.close());
+  const context: Context = {
+    store,
+    mirror: emptyMirror(),
+    incarnation: randomUUID(),
+    sessions: new Map(),
+    peers,
+    leases,
+    underlayPrefixes: options.underlayPrefixes,
+    log,
+    metrics: createMetrics(),
+    version: options.version ?? '',
+    recent: recentAddresses(2 * leases.hard_lease_ms),
+    writeEndpoint: endpointWriter(() => context),
+    closing: parts.signal,
+  };
+  return context;
+};
+
+const grace_ms = 500;
 
 /** Calls under way may end; not for ever. */
 const shutdown = (server: Server): Promise<void> =>

@@ -21,7 +21,11 @@ export const openPeers = (): Peers => {
   const clientOf = (address: string): Client => {
     const known = clients.get(address);
     if (known !== undefined) return known;
-    const client = new RelayClient(address, clientCredentials(), { 'grpc.use_local_subchannel_pool': 1 });
+    const client = new RelayClient(address, clientCredentials(), {
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1_000,
+    });
     clients.set(address, client);
     return client;
   };

@@ -25,6 +25,8 @@ interface Touched {
   readonly vni: number;
   readonly subnet: number;
   readonly ip: string;
+  /** From the endpoint's own key. */
+  slot: number | undefined;
   value: WatchEvent | undefined;
   removed: boolean;
   readonly came: string[];
@@ -41,7 +43,7 @@ export const routeBatch = (
   listeners: ReadonlyMap<string, Listener>,
 ): Map<string, HostEvents[]> => {
   const routed = new Map<string, HostEvents[]>();
-  for (const [revision, group] of groups(batch)) {
+  for (const [revision, group] of groups(batch, listeners)) {
     for (const [host, events] of routeGroup(mirror, revision, group, listeners)) {
       const list = routed.get(host);
       if (list === undefined) routed.set(host, [{ revision, events }]);
@@ -53,12 +55,16 @@ export const routeBatch = (
 };
 
 /** A snapshot is one group: what differs has no order. Otherwise a group is a revision, that is a txn. */
-const groups = (batch: WatchBatch): [number, Parsed[]][] => {
+const groups = (batch: WatchBatch, listeners: ReadonlyMap<string, Listener>): [number, Parsed[]][] => {
   const out: [number, Parsed[]][] = [];
+  // The very first batch holds every endpoint, and there is nobody yet to tell of it.
+  const nobody = listeners.size === 0;
   for (const event of batch.events) {
+    const key = parseKey(event.path);
+    if (nobody && (key.kind === 'endpoint' || key.kind === 'by-host')) continue;
     const revision = batch.snapshot ? batch.revision : event.revision;
     const last = out.at(-1);
-    const parsed = { event, key: parseKey(event.path) };
+    const parsed = { event, key };
     if (last !== undefined && last[0] === revision) last[1].push(parsed);
     else out.push([revision, [parsed]]);
   }
@@ -102,10 +108,12 @@ const touch = (
   const id = `${key.vni}/${key.subnet}/${key.ip}`;
   let entry = touched.get(id);
   if (entry === undefined) {
-    entry = { vni: key.vni, subnet: key.subnet, ip: key.ip, value: undefined, removed: false, came: [], left: [] };
+    const { vni, subnet, ip } = key;
+    entry = { vni, subnet, ip, slot: undefined, value: undefined, removed: false, came: [], left: [] };
     touched.set(id, entry);
   }
   if (key.kind === 'endpoint') {
+    entry.slot = key.slot;
     if (event.value === undefined) entry.removed = true;
     else entry.value = event;
   } else if (event.value === undefined) {
@@ -125,7 +133,7 @@ const routeEndpoint = (
 ): void => {
   const { vni, subnet, ip, value, came, left } = endpoint;
   const key = subnetKey(vni, subnet);
-  const slot = slotOf(vni, addressFromHex(ip));
+  const slot = endpoint.slot ?? slotOf(vni, addressFromHex(ip));
   const holders = mirror.tables.get(key)?.holders[slot] ?? [];
   const hosts = new Set([...came, ...left, ...holders].filter((host) => listeners.has(host)));
   if (hosts.size === 0) return;

@@ -16,6 +16,7 @@ import { getStatus } from '../provisioning/status';
 import { createSubnet, getSubnet, listSubnets } from '../provisioning/subnet';
 import { deleteSubnet } from '../provisioning/subnet-delete';
 import { createVpc, deleteVpc, getVpc, listVpcs } from '../provisioning/vpc';
+import type { Watchers } from '../provisioning/watch';
 import type { Relay } from '../relay/relay';
 import { relayHandlers } from '../relay/serve-relay';
 import { serveSession } from '../relay/serve-session';
@@ -43,8 +44,8 @@ const provisioning = {
   getStatus,
 };
 
-export const addServices = (server: Server, context: Context, relay: Relay): void => {
-  add(server, context, provisioningServiceDefinition, provisioning);
+export const addServices = (server: Server, context: Context, relay: Relay, watchers: Watchers): void => {
+  add(server, context, provisioningServiceDefinition, provisioning, { watch: watchers.serve });
   add(server, context, lookupServiceDefinition, { resolve });
   add(server, context, shardServiceDefinition, {});
   add(server, context, relayServiceDefinition, relayHandlers);
@@ -54,11 +55,18 @@ export const addServices = (server: Server, context: Context, relay: Relay): voi
 type Handlers = Readonly<Record<string, Handler<never, unknown>>>;
 
 /** Methods without a handler say so in words, also streaming ones. */
-const add = (server: Server, context: Context, definition: object, handlers: Handlers): void => {
+const add = (
+  server: Server,
+  context: Context,
+  definition: object,
+  handlers: Handlers,
+  streams: Readonly<Record<string, unknown>> = {},
+): void => {
   const methods = Object.keys(definition).map((method): [string, UntypedHandleCall] => {
     const handler = handlers[method];
     if (handler !== undefined) return [method, unary(context, method, handler) as UntypedHandleCall];
-    return [method, unimplemented(method)];
+    const stream = streams[method];
+    return [method, stream === undefined ? unimplemented(method) : (stream as UntypedHandleCall)];
   });
   server.addService(definition as Parameters<Server['addService']>[0], Object.fromEntries(methods));
 };
