@@ -19,8 +19,8 @@ export interface GlobalFlags {
 
 export const globalFlags = (command: Command): GlobalFlags => command.optsWithGlobals<GlobalFlags>();
 
-/** How long any call may take; one that waits for hosts gets its own time on top. */
-const deadline_ms = 30_000;
+/** How long one call may take. A write waits for hosts: for its own --timeout, which comes on top. */
+export const patience = { read_ms: 10_000, write_ms: 30_000, cascade_ms: 600_000 } as const;
 
 const nonEmpty = (servers: readonly string[] = []): readonly [string, ...string[]] | undefined => {
   const [first, ...others] = servers;
@@ -32,7 +32,7 @@ export const withSession = async (
   command: Command,
   io: Io,
   use: (session: Session) => Promise<void>,
-  { wait_ms = 0 }: { readonly wait_ms?: number } = {},
+  deadline_ms: number = patience.read_ms,
 ): Promise<void> => {
   const { output, server } = globalFlags(command);
   const [{ connect, defaultServers, firstReachable }, model] = await Promise.all([
@@ -40,7 +40,7 @@ export const withSession = async (
     import('@megrez/model'),
   ]);
   const address = await firstReachable(nonEmpty(server) ?? defaultServers(io.env));
-  const client = connect(address, { deadline_ms: deadline_ms + wait_ms });
+  const client = connect(address, { deadline_ms });
   try {
     await use({ client, model, format: output });
   } finally {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Io } from '../io';
 import { differences, type Wanted, wantedObjects } from '../manifest';
-import { withSession } from '../session';
+import { patience, withSession } from '../session';
 
 interface Flags {
   readonly file: string;
@@ -35,19 +35,24 @@ export const apply = (program: Command, io: Io): void => {
     .requiredOption('-f, --file <file>', 'YAML documents; - reads the standard input')
     .addHelpText('after', example)
     .action((flags: Flags, command: Command) =>
-      withSession(command, io, async (session) => {
-        const { parseAllDocuments } = await import('yaml');
-        const text = await readFile(flags.file === '-' ? '/dev/stdin' : flags.file, 'utf8');
-        const documents = parseAllDocuments(text).map((document) => {
-          for (const error of document.errors) throw error;
-          return document.toJS() as unknown;
-        });
-        const wanted = wantedObjects(
-          documents.filter((document) => document !== null),
-          session,
-        );
-        for (const object of wanted) io.stdout(`${object.object} ${await reach(object, session.model)}\n`);
-      }),
+      withSession(
+        command,
+        io,
+        async (session) => {
+          const { parseAllDocuments } = await import('yaml');
+          const text = await readFile(flags.file === '-' ? '/dev/stdin' : flags.file, 'utf8');
+          const documents = parseAllDocuments(text).map((document) => {
+            for (const error of document.errors) throw error;
+            return document.toJS() as unknown;
+          });
+          const wanted = wantedObjects(
+            documents.filter((document) => document !== null),
+            session,
+          );
+          for (const object of wanted) io.stdout(`${object.object} ${await reach(object, session.model)}\n`);
+        },
+        patience.cascade_ms,
+      ),
     );
 };
 

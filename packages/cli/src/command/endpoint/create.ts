@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { duration } from '../../arguments';
 import type { Io } from '../../io';
 import { printOne } from '../../output';
-import { withSession } from '../../session';
+import { patience, withSession } from '../../session';
 import { endpointView } from '../../views';
 import { type AttachmentFlags, attachmentOf, attachmentOptions } from './attachment';
 
@@ -42,7 +42,7 @@ export const endpointCreate = (parent: Command, io: Io): void => {
           });
           await printOne(io, format, model.Endpoint, endpointView, response);
         },
-        { wait_ms: flags.timeout },
+        patience.write_ms + (flags.timeout ?? 0),
       ),
     );
 };

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { duration } from '../../arguments';
 import type { Io } from '../../io';
 import { printRemoved } from '../../output';
-import { withSession } from '../../session';
+import { patience, withSession } from '../../session';
 
 interface Flags {
   readonly timeout?: number;
@@ -25,7 +25,7 @@ export const endpointDelete = (parent: Command, io: Io): void => {
           const { response } = await client.provisioning.deleteEndpoint(request);
           await printRemoved(io, format, model.Endpoint, model.objectName.endpoint(vpc, subnet, name), response);
         },
-        { wait_ms: flags.timeout },
+        patience.write_ms + (flags.timeout ?? 0),
       ),
     );
 };

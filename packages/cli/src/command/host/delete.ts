@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Io } from '../../io';
 import { printRemoved } from '../../output';
-import { withSession } from '../../session';
+import { patience, withSession } from '../../session';
 
 export const hostDelete = (parent: Command, io: Io): void => {
   parent
@@ -10,9 +10,14 @@ export const hostDelete = (parent: Command, io: Io): void => {
     .argument('<host>')
     .addHelpText('after', '\nExample:\n  megrez host delete h4')
     .action((name: string, _flags: unknown, command: Command) =>
-      withSession(command, io, async ({ client, model, format }) => {
-        const { response } = await client.provisioning.deleteHost({ name });
-        await printRemoved(io, format, model.Host, model.objectName.host(name), response);
-      }),
+      withSession(
+        command,
+        io,
+        async ({ client, model, format }) => {
+          const { response } = await client.provisioning.deleteHost({ name });
+          await printRemoved(io, format, model.Host, model.objectName.host(name), response);
+        },
+        patience.write_ms,
+      ),
     );
 };

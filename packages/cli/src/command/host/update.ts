@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { count } from '../../arguments';
 import type { Io } from '../../io';
 import { printOne } from '../../output';
-import { withSession } from '../../session';
+import { patience, withSession } from '../../session';
 import { hostView } from '../../views';
 
 interface Flags {
@@ -23,15 +23,22 @@ export const hostUpdate = (parent: Command, io: Io): void => {
     .addOption(new Option('--ineligible', 'it may not own slots').conflicts('eligible'))
     .addHelpText('after', '\nExample:\n  megrez host update h1 --weight 200 --zone east-1')
     .action((name: string, flags: Flags, command: Command) =>
-      withSession(command, io, async ({ client, model, format }) => {
-        const { response: now } = await client.provisioning.getHost({ name });
-        const { response } = await client.provisioning.updateHost({
-          name,
-          weight: flags.weight ?? now.weight,
-          zone: flags.zone ?? now.zone,
-          ineligible: flags.ineligible ?? (flags.eligible === true ? false : now.ineligible),
-        });
-        await printOne(io, format, model.Host, hostView, response);
-      }),
+      withSession(
+        command,
+        io,
+        async ({ client, model, format }) => {
+          const { response: now } = await client.provisioning.getHost({ name });
+          await client.provisioning.updateHost({
+            name,
+            weight: flags.weight ?? now.weight,
+            zone: flags.zone ?? now.zone,
+            ineligible: flags.ineligible ?? (flags.eligible === true ? false : now.ineligible),
+          });
+          // The answer of the update says nothing of the agent.
+          const { response } = await client.provisioning.getHost({ name });
+          await printOne(io, format, model.Host, hostView, response);
+        },
+        patience.write_ms,
+      ),
     );
 };

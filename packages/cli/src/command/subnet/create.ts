@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { count, several } from '../../arguments';
 import type { Io } from '../../io';
 import { printOne } from '../../output';
-import { withSession } from '../../session';
+import { patience, withSession } from '../../session';
 import { subnetView } from '../../views';
 
 interface Flags {
@@ -26,17 +26,22 @@ export const subnetCreate = (parent: Command, io: Io): void => {
       '\nExample:\n  megrez subnet create acme/web --cidr 10.0.1.0/24 --bouncers 1 --bouncer-host h3',
     )
     .action((path: string, flags: Flags, command: Command) =>
-      withSession(command, io, async ({ client, model, format }) => {
-        const { vpc, subnet } = model.parseSubnetPath(path);
-        const { response } = await client.provisioning.createSubnet({
-          vpc,
-          name: subnet,
-          cidrs: [...flags.cidr],
-          bouncers: flags.bouncers ?? 0,
-          bouncerHosts: [...(flags.bouncerHost ?? [])],
-          requestId: flags.requestId ?? '',
-        });
-        await printOne(io, format, model.Subnet, subnetView, response);
-      }),
+      withSession(
+        command,
+        io,
+        async ({ client, model, format }) => {
+          const { vpc, subnet } = model.parseSubnetPath(path);
+          const { response } = await client.provisioning.createSubnet({
+            vpc,
+            name: subnet,
+            cidrs: [...flags.cidr],
+            bouncers: flags.bouncers ?? 0,
+            bouncerHosts: [...(flags.bouncerHost ?? [])],
+            requestId: flags.requestId ?? '',
+          });
+          await printOne(io, format, model.Subnet, subnetView, response);
+        },
+        patience.write_ms,
+      ),
     );
 };

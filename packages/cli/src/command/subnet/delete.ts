@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Io } from '../../io';
 import { printRemoved } from '../../output';
-import { withSession } from '../../session';
+import { patience, withSession } from '../../session';
 
 interface Flags {
   readonly cascade?: boolean;
@@ -15,11 +15,16 @@ export const subnetDelete = (parent: Command, io: Io): void => {
     .option('--cascade', 'delete its endpoints too')
     .addHelpText('after', '\nExample:\n  megrez subnet delete acme/web --cascade')
     .action((path: string, flags: Flags, command: Command) =>
-      withSession(command, io, async ({ client, model, format }) => {
-        const { vpc, subnet } = model.parseSubnetPath(path);
-        const request = { vpc, name: subnet, cascade: flags.cascade ?? false };
-        const { response } = await client.provisioning.deleteSubnet(request);
-        await printRemoved(io, format, model.Subnet, model.objectName.subnet(vpc, subnet), response);
-      }),
+      withSession(
+        command,
+        io,
+        async ({ client, model, format }) => {
+          const { vpc, subnet } = model.parseSubnetPath(path);
+          const request = { vpc, name: subnet, cascade: flags.cascade ?? false };
+          const { response } = await client.provisioning.deleteSubnet(request);
+          await printRemoved(io, format, model.Subnet, model.objectName.subnet(vpc, subnet), response);
+        },
+        flags.cascade === true ? patience.cascade_ms : patience.write_ms,
+      ),
     );
 };

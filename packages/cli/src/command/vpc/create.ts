@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { count, several } from '../../arguments';
 import type { Io } from '../../io';
 import { printOne } from '../../output';
-import { withSession } from '../../session';
+import { patience, withSession } from '../../session';
 import { vpcView } from '../../views';
 
 interface Flags {
@@ -21,15 +21,20 @@ export const vpcCreate = (parent: Command, io: Io): void => {
     .option('--request-id <id>', 'makes a retry return the first result')
     .addHelpText('after', '\nExample:\n  megrez vpc create acme --cidr 10.0.0.0/16 --dividers 2')
     .action((vpc: string, flags: Flags, command: Command) =>
-      withSession(command, io, async ({ client, model, format }) => {
-        const { vpc: name } = model.parseVpcPath(vpc);
-        const { response } = await client.provisioning.createVpc({
-          name,
-          cidrs: [...flags.cidr],
-          dividers: flags.dividers ?? 0,
-          requestId: flags.requestId ?? '',
-        });
-        await printOne(io, format, model.Vpc, vpcView, response);
-      }),
+      withSession(
+        command,
+        io,
+        async ({ client, model, format }) => {
+          const { vpc: name } = model.parseVpcPath(vpc);
+          const { response } = await client.provisioning.createVpc({
+            name,
+            cidrs: [...flags.cidr],
+            dividers: flags.dividers ?? 0,
+            requestId: flags.requestId ?? '',
+          });
+          await printOne(io, format, model.Vpc, vpcView, response);
+        },
+        patience.write_ms,
+      ),
     );
 };

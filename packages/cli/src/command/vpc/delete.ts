@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Io } from '../../io';
 import { printRemoved } from '../../output';
-import { withSession } from '../../session';
+import { patience, withSession } from '../../session';
 
 interface Flags {
   readonly cascade?: boolean;
@@ -15,10 +15,15 @@ export const vpcDelete = (parent: Command, io: Io): void => {
     .option('--cascade', 'delete its subnets and endpoints too')
     .addHelpText('after', '\nExample:\n  megrez vpc delete acme --cascade')
     .action((vpc: string, flags: Flags, command: Command) =>
-      withSession(command, io, async ({ client, model, format }) => {
-        const { vpc: name } = model.parseVpcPath(vpc);
-        const { response } = await client.provisioning.deleteVpc({ name, cascade: flags.cascade ?? false });
-        await printRemoved(io, format, model.Vpc, model.objectName.vpc(name), response);
-      }),
+      withSession(
+        command,
+        io,
+        async ({ client, model, format }) => {
+          const { vpc: name } = model.parseVpcPath(vpc);
+          const { response } = await client.provisioning.deleteVpc({ name, cascade: flags.cascade ?? false });
+          await printRemoved(io, format, model.Vpc, model.objectName.vpc(name), response);
+        },
+        flags.cascade === true ? patience.cascade_ms : patience.write_ms,
+      ),
     );
 };
