@@ -15,12 +15,14 @@ export type Hook = 'native' | 'generic' | 'tc';
 
 /**
  * By driver and role. XDP on a veth costs the streams of endpoints behind it their GSO (11.8 to 2.6 Gbps), so there it
- * only serves hosts that are nothing but bouncers.
+ * serves only hosts that are nothing but bouncers; and not natively, because the far end of a veth takes XDP_TX only when
+ * it runs an XDP program itself, which this host can neither see nor arrange.
  */
 export const chooseHook = (wanted: NicHook, driver: string, { holdsSlots, hasEndpoints }: HostRole): Hook => {
   if (wanted !== 'auto') return wanted;
   if (!holdsSlots) return 'tc';
-  return driver === 'veth' && hasEndpoints ? 'tc' : 'native';
+  if (driver !== 'veth') return 'native';
+  return hasEndpoints ? 'tc' : 'generic';
 };
 
 export interface Bouncer {
