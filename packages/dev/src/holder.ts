@@ -12,13 +12,30 @@ import { type DevProcess, record, startHolder, tail } from './processes';
 export const underlayHolder = 'underlay';
 export const holderOf = (host: string) => `holder-${host}`;
 
-/** The underlay bridge, and one veth to each host. Reads the pairs as `ip -batch` lines from stdin. */
+/**
+ * The underlay bridge, and one veth to each host ($1 is the object of `pass`; the rest are `ip -batch` lines on stdin).
+ * Afterwards it follows link events: a port whose largest MTU is below a veth's 65535 has a peer with native XDP, and only
+ * with a program of its own does it receive what the peer's program transmits (docs/decisions/0003-xdp-on-veth-in-dev.md).
+ */
 const underlayScript = `
+mount -t bpf bpf /sys/fs/bpf
+bpftool prog load "$1" /sys/fs/bpf/pass type xdp
 for rule in /proc/sys/net/bridge/bridge-nf-call-*tables; do [ ! -w "$rule" ] || echo 0 >"$rule"; done
 echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 ip -batch -
 echo ready
-exec sleep infinity </dev/null >/dev/null`;
+exec </dev/null >/dev/null
+while :; do
+  ip -details -oneline monitor link | while read -r _ port rest; do
+    port=\${port%%@*}
+    case $rest in *' xdp'*) program=yes ;; *) program=no ;; esac
+    case $rest in
+      *' maxmtu 65535 '*) [ $program = no ] || ip link set dev "$port" xdp off || : ;;
+      *' maxmtu '*) [ $program = yes ] || ip link set dev "$port" xdp pinned /sys/fs/bpf/pass || : ;;
+    esac
+  done
+  sleep 1
+done`;
 
 /**
  * One host. sysfs is mounted anew because it shows the network namespace it was mounted in. veth reorders packets by itself
@@ -55,28 +72,36 @@ export const hostBatch = ({ address }: DevHost) =>
 
 interface Holder {
   readonly process: DevProcess;
+  /** Resolves when the script prints the word. */
+  said(word: string): Promise<void>;
   /** Tells the script the rest and waits until it is done. */
   finish(batch: string): Promise<void>;
 }
 
-/** Starts the holder of the underlay's network namespace. */
-export function holdUnderlay(paths: Layout, cluster: Cluster): Holder {
-  const command = ['unshare', '--net', '--', 'sh', '-euc', underlayScript];
-  const { process, child } = startHolder(paths, cluster, underlayHolder, command);
-  return { process, finish: (batch) => finish(paths, process, child, batch) };
+/** Starts the holder of the underlay. `pass` is the object file of bpf/pass.bpf.c. */
+export function holdUnderlay(paths: Layout, cluster: Cluster, pass: string): Holder {
+  return hold(paths, cluster, underlayHolder, underlayScript, [pass]);
 }
 
-/** Starts the holder of a host's mount and network namespaces; resolves when both exist. */
+/** Starts the holder of a host; resolves when its namespaces exist. */
 export async function holdHost(paths: Layout, cluster: Cluster, host: string): Promise<Holder> {
   const state = agentState(paths, host);
   mkdirSync(state, { mode: 0o700 });
-  const namespaces = ['--mount', '--net', '--propagation', 'private'];
-  const script = ['sh', '-euc', hostScript, holderOf(host), state, cpuMask(availableParallelism())];
-  const { process, child } = startHolder(paths, cluster, holderOf(host), ['unshare', ...namespaces, '--', ...script]);
-  await said(paths, process, child, 'mounted');
-  const namespace = mountNamespace(process.pid);
-  record(paths, { ...process, ...(namespace === undefined ? {} : { mount_namespace: namespace }) });
-  return { process, finish: (batch) => finish(paths, process, child, batch) };
+  const holder = hold(paths, cluster, holderOf(host), hostScript, [state, cpuMask(availableParallelism())]);
+  await holder.said('mounted');
+  const namespace = mountNamespace(holder.process.pid);
+  record(paths, { ...holder.process, ...(namespace === undefined ? {} : { mount_namespace: namespace }) });
+  return holder;
+}
+
+function hold(paths: Layout, cluster: Cluster, name: string, script: string, args: readonly string[]): Holder {
+  const namespaces = ['unshare', '--mount', '--net', '--propagation', 'private', '--'];
+  const { process, child } = startHolder(paths, cluster, name, [...namespaces, 'sh', '-euc', script, name, ...args]);
+  return {
+    process,
+    said: (word) => said(paths, process, child, word),
+    finish: (batch) => finish(paths, process, child, batch),
+  };
 }
 
 async function finish(paths: Layout, process: DevProcess, child: ChildProcess, batch: string): Promise<void> {

@@ -7,6 +7,8 @@ export interface Program {
   /** The bundle dist/megrez.mjs. */
   readonly program: string;
   readonly etcd: string;
+  /** The object of bpf/pass.bpf.c. */
+  readonly pass: string;
   /** Where Node may keep compiled code, so that the next process starts faster. */
   readonly compile_cache: string;
 }
@@ -23,7 +25,11 @@ export function findProgram(given?: string): Program {
   if (!etcd) {
     throw missing('.cache/etcd/usr/bin/etcd', 'etcd');
   }
-  return { program, etcd, compile_cache: join(dirname(dirname(program)), '.cache/compile') };
+  const pass = above(import.meta.dirname, ['bpf/pass.bpf.o', 'dist/bpf/pass.bpf.o']);
+  if (!pass) {
+    throw missing('dist/bpf/pass.bpf.o', 'the program of underlay ports');
+  }
+  return { program, etcd, pass, compile_cache: join(dirname(dirname(program)), '.cache/compile') };
 }
 
 /** The first of the names that exists in a directory or one above it. */

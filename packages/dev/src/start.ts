@@ -17,9 +17,10 @@ export async function settled<T extends readonly unknown[]>(
   return Promise.all(work) as Promise<T>;
 }
 
-export async function startHosts(paths: Layout, cluster: Cluster): Promise<void> {
+/** Starts the hosts and wires them to the underlay. `pass` is the object file of bpf/pass.bpf.c. */
+export async function startHosts(paths: Layout, cluster: Cluster, pass: string): Promise<void> {
   const { hosts, underlay_mtu } = cluster;
-  const underlay = holdUnderlay(paths, cluster);
+  const underlay = holdUnderlay(paths, cluster, pass);
   const holders = await settled(hosts.map(({ name }) => holdHost(paths, cluster, name)));
   const ends = hosts.map(({ name }, i) => ({ name, pid: holders[i]?.process.pid ?? 0 }));
   await underlay.finish(underlayBatch(ends, underlay_mtu));

@@ -1,5 +1,5 @@
 // What can be seen without agents: a cluster that fails half-way, and the remains of a dead one. Real etcd, real namespaces.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -39,7 +39,7 @@ function brokenProgram(): string {
 /** etcd and two hosts, without controllers and agents. */
 async function half(): Promise<Cluster> {
   const program = brokenProgram();
-  const { etcd, compile_cache } = findProgram(program);
+  const { etcd, pass, compile_cache } = findProgram(program);
   const cluster: Cluster = {
     version: 1,
     id: `spec-${process.pid}-${Date.now()}`,
@@ -54,7 +54,7 @@ async function half(): Promise<Cluster> {
   };
   claim(paths, cluster);
   const wait = patience(30_000, new AbortController().signal);
-  await startHosts(paths, cluster);
+  await startHosts(paths, cluster, pass);
   return { ...cluster, etcd: await startEtcd(paths, cluster, etcd, wait) };
 }
 
@@ -76,6 +76,24 @@ test('hosts reach each other over the underlay, each with its own bpffs, sysfs a
   expect(existsSync('/sys/fs/bpf/only-h1')).toBe(false);
   expect(readdirSync(join(paths.hosts, 'h1'))).toEqual([]);
   await expect(devHost('h3', ['true'], { dir: paths.dir })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+test('a port of the underlay runs XDP while, and only while, its host runs native XDP', async () => {
+  await half();
+  const { pass } = findProgram();
+  const underlay = readProcess(paths, 'underlay');
+  const port = () => {
+    const link = spawnSync('nsenter', ['--net', '--target', String(underlay?.pid), 'ip', 'link', 'show', 'dev', 'h1']);
+    return link.stdout.toString().includes(' xdp ');
+  };
+  const eth0 = (...xdp: string[]) => devHost('h1', ['ip', 'link', 'set', 'dev', 'eth0', ...xdp], { dir: paths.dir });
+  expect(port()).toBe(false);
+  for (let round = 0; round < 2; round += 1) {
+    expect(await eth0('xdpdrv', 'obj', pass, 'sec', 'xdp.frags')).toBe(0);
+    await expect.poll(port).toBe(true);
+    expect(await eth0('xdp', 'off')).toBe(0);
+    await expect.poll(port).toBe(false);
+  }
 });
 
 test('down ends what it started and what runs inside, and leaves no file', async () => {
@@ -159,7 +177,7 @@ test('up refuses a directory with other files, and takes over the files of a dea
   rmSync(paths.dir, { recursive: true });
 
   const cluster = await half();
-  for (const process of listProcesses(paths)) {
+  for (const process of withEnvironment(clusterVariable, cluster.id)) {
     signal(process, 'SIGKILL');
   }
   await expect.poll(() => withEnvironment(clusterVariable, cluster.id)).toEqual([]);
@@ -173,7 +191,8 @@ test('up refuses a directory with other files, and takes over the files of a dea
 
 test('dismantling twice is dismantling once', async () => {
   const cluster = await half();
-  expect(await dismantle(paths, cluster)).toBe(4);
+  // etcd, three holders, and at least the two processes that follow link events.
+  expect(await dismantle(paths, cluster)).toBeGreaterThanOrEqual(6);
   expect(await dismantle(paths, cluster)).toBe(0);
   expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(parent);
 });

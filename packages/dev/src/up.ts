@@ -5,7 +5,7 @@ import { dismantle, isRunning } from './down';
 import { directoryOf, type Layout, layout } from './layout';
 import { type Cluster, type DevHost, planControllers, planHosts } from './plan';
 import { writeFile } from './processes';
-import { findProgram } from './program';
+import { findProgram, type Program } from './program';
 import { allAttached, settled, startAgents, startControllers, startEtcd, startHosts } from './start';
 import { alreadyRunning, bootId, claim, readCluster, release, writeCluster } from './state';
 import { patience } from './wait';
@@ -46,15 +46,15 @@ export async function devUp(options: DevUpOptions = {}): Promise<DevCluster> {
   const { hosts = 3, controllers = 1, underlay_mtu = 1500, onProgress = () => {} } = options;
   const paths = layout(directoryOf(options.dir));
   validate({ hosts, controllers, underlay_mtu, paths });
-  const { program, etcd, compile_cache } = findProgram(options.program);
+  const found = findProgram(options.program);
   reclaim(paths, onProgress);
 
   const claimed: Cluster = {
     version: 1,
     id: randomBytes(8).toString('hex'),
     boot_id: bootId(),
-    program,
-    compile_cache,
+    program: found.program,
+    compile_cache: found.compile_cache,
     server: '',
     etcd: '',
     hosts: planHosts(hosts),
@@ -62,7 +62,7 @@ export async function devUp(options: DevUpOptions = {}): Promise<DevCluster> {
     underlay_mtu,
   };
   claim(paths, claimed);
-  const cluster = await withCleanup(paths, claimed, (interrupt) => start(paths, claimed, etcd, options, interrupt));
+  const cluster = await withCleanup(paths, claimed, (interrupt) => start(paths, claimed, found, options, interrupt));
   return {
     dir: paths.dir,
     server: cluster.server,
@@ -75,12 +75,15 @@ export async function devUp(options: DevUpOptions = {}): Promise<DevCluster> {
 async function start(
   paths: Layout,
   claimed: Cluster,
-  program: string,
+  found: Program,
   { timeout_ms = 60_000, controllerArguments = [], agentArguments = [], onProgress = () => {} }: DevUpOptions,
   interrupt: AbortSignal,
 ): Promise<Cluster> {
   const wait = patience(timeout_ms, interrupt);
-  const [etcd] = await settled([startEtcd(paths, claimed, program, wait), startHosts(paths, claimed)] as const);
+  const [etcd] = await settled([
+    startEtcd(paths, claimed, found.etcd, wait),
+    startHosts(paths, claimed, found.pass),
+  ] as const);
   onProgress(`etcd answers at ${etcd}; ${claimed.hosts.length} hosts are wired to the underlay`);
   const server = await startControllers(paths, { ...claimed, etcd }, controllerArguments, wait);
   onProgress(`${claimed.controllers.join(', ')}: listening, the first at ${server}`);
