@@ -100,7 +100,7 @@ async function verdictsOf({ cluster: { dir } }: Scene, host: string): Promise<Re
   const samples = await readMetrics(agentSocket(layout(dir), host));
   const sums = new Map<string, number>();
   for (const { name, labels, value } of samples) {
-    if (name === 'megrez_datapath_packets_total' && labels.verdict && labels.verdict !== 'pass' && value > 0) {
+    if (name === 'megrez_packets_total' && labels.verdict && labels.verdict !== 'pass' && value > 0) {
       sums.set(labels.verdict, (sums.get(labels.verdict) ?? 0) + value);
     }
   }
