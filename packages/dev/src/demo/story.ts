@@ -28,6 +28,7 @@ export async function tellStory(scene: Scene): Promise<void> {
   await talk(scene, a, b);
   await lookAtBouncer(scene);
   await createMore(scene, a);
+  await lookAtMaps(scene);
   await remove(scene, interfaces);
 }
 
@@ -91,6 +92,30 @@ async function talk({ cluster: { dir }, tell, signal }: Scene, a: Endpoint, b: E
     tell.told(
       `UDP ${from.name} → ${to.name}: ${udp.lost} of ${udp.packets} datagrams lost`,
       udp.packets > 0 && udp.lost === 0,
+    );
+  }
+}
+
+/** Maps whose rows exist because of intent. */
+const intentMaps = ['ports', 'endpoints', 'mappings', 'networks', 'slots', 'holdings'];
+
+/** How many rows a host's maps of these names hold. */
+async function rowsOf({ cluster: { dir } }: Scene, host: string, maps: readonly string[]): Promise<number> {
+  const samples = await readMetrics(agentSocket(layout(dir), host));
+  return samples
+    .filter(({ name, labels }) => name === 'megrez_map_entries' && maps.includes(labels.map ?? ''))
+    .reduce((sum, { value }) => sum + value, 0);
+}
+
+async function lookAtMaps(scene: Scene): Promise<void> {
+  const { cluster, tell } = scene;
+  tell.step('Who had to learn of them');
+  for (const { name } of cluster.hosts) {
+    const mappings = await rowsOf(scene, name, ['mappings']);
+    const expected = name === bouncer ? more + 2 : 0;
+    tell.told(
+      `${name} holds ${mappings} mappings${name === bouncer ? ': the bouncer, and nobody else' : ''}`,
+      mappings === expected,
     );
   }
 }
@@ -161,6 +186,11 @@ async function remove(scene: Scene, interfaces: ReadonlyMap<string, string>): Pr
   tell.told(
     `${endpoints.length} endpoints, the subnet and the VPC are deleted; left in the API: ${vpcs + subnets + left} objects`,
     endpoints.length === more + 2 && vpcs + subnets + left === 0,
+  );
+  const rows = await Promise.all(scene.cluster.hosts.map(({ name }) => rowsOf(scene, name, intentMaps)));
+  tell.told(
+    `rows left in the maps of ${scene.cluster.hosts.map(({ name }, i) => `${name}: ${rows[i]}`).join(', ')}`,
+    rows.every((count) => count === 0),
   );
   const after = await interfacesOf(scene);
   for (const [host, names] of interfaces) {
