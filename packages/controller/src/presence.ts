@@ -14,7 +14,7 @@ export interface Presence {
 
 export const announce = async (store: Store, log: Logger, incarnation: string, address: string): Promise<Presence> => {
   const key = keys.relay(incarnation);
-  let closed = false;
+  const state = { closed: false };
   let lease: Lease;
   const put = async (): Promise<number> => {
     lease = await store.lease(ttl_ms);
@@ -24,9 +24,9 @@ export const announce = async (store: Store, log: Logger, incarnation: string, a
   const renew = async (): Promise<void> => {
     for (;;) {
       await lease.lost;
-      if (closed) return;
+      if (state.closed) return;
       log.warn({ incarnation }, 'the lease of this controller was lost; announcing it again');
-      while (!closed) {
+      while (!state.closed) {
         try {
           await put();
           break;
@@ -42,7 +42,7 @@ export const announce = async (store: Store, log: Logger, incarnation: string, a
   return {
     revision,
     close: async () => {
-      closed = true;
+      state.closed = true;
       await lease.revoke();
     },
   };

@@ -50,7 +50,7 @@ const start = async (
   const context = await openContext(options, log, parts);
   const { store, mirror, metrics, incarnation, version } = context;
   const relay = startRelay(context);
-  parts.add('relay', relay.close);
+  parts.add('relay', () => relay.close());
   const watchers = createWatchers(log);
   const watch = await store.watch((batch) => {
     watchers.onBatch(mirror, batch);
@@ -76,7 +76,7 @@ const start = async (
     const http = await serveHttp(options.metrics, metrics, () =>
       watch.silent_ms > silent_limit_ms ? `the watch on etcd has been silent for ${watch.silent_ms} ms` : undefined,
     );
-    parts.add('metrics', http.close);
+    parts.add('metrics', () => http.close());
     metricsAddress = http.address;
   }
   const presence = await announce(store, log, incarnation, options.relayAddress ?? addresses[0] ?? '');

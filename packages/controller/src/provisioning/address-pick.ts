@@ -1,5 +1,5 @@
 import { addressFromHex, addressHex, hostRange, MegrezError, nthAddress, parseCidr, type Subnet } from '@megrez/model';
-import { prefixes } from '@megrez/store';
+import { type Prefix, prefixes, type Store } from '@megrez/store';
 import type { Context } from '../context';
 import { subnetKey } from '../mirror';
 import { pages } from '../relay/read';
@@ -43,12 +43,8 @@ const scan = async (context: Context, subnet: Subnet, object: string): Promise<U
   const { vni, number } = subnet;
   const cidr = parseCidr(subnet.cidrs[0] ?? '');
   const taken = new Set<string>();
-  for (const prefix of [prefixes.endpoints(vni, number), prefixes.held(vni, number)]) {
-    const first = await store.range(prefix as typeof prefix & { type: never }, { limit: 5_000 });
-    for await (const entries of pages(store, prefix as never, first.revision, first)) {
-      for (const { path } of entries) taken.add(path.slice(-32));
-    }
-  }
+  for await (const path of paths(store, prefixes.endpoints(vni, number))) taken.add(path.slice(-32));
+  for await (const path of paths(store, prefixes.held(vni, number))) taken.add(path.slice(-32));
   const fresh: string[] = [];
   const used: string[] = [];
   const { count } = hostRange(cidr);
@@ -63,6 +59,11 @@ const scan = async (context: Context, subnet: Subnet, object: string): Promise<U
   if (chosen === undefined) throw exhausted(object, subnet);
   return addressFromHex(chosen);
 };
+
+async function* paths<T extends object>(store: Store, prefix: Prefix<T>): AsyncGenerator<string> {
+  const first = await store.range(prefix, { limit: 5_000 });
+  for await (const entries of pages(store, prefix, first.revision, first)) yield* entries.map(({ path }) => path);
+}
 
 const randomBelow = (count: bigint): bigint => {
   const words = crypto.getRandomValues(new BigUint64Array(2));

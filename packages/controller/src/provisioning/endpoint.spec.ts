@@ -142,7 +142,7 @@ describe('endpoints', () => {
     const winners = outcomes.filter((outcome) => typeof outcome === 'string');
     expect(winners).toHaveLength(1);
     expect(outcomes.filter((outcome) => outcome === 6)).toHaveLength(11);
-    await cluster.api.call('deleteEndpoint', { ...web, name: winners[0] as string });
+    await cluster.api.call('deleteEndpoint', { ...web, name: winners[0] ?? '' });
   });
 
   it('that a host cannot have are taken back, and the caller learns why', async () => {

@@ -34,7 +34,7 @@ const make = (object: Change['object'], generation: number, deleted: boolean): C
   object,
 });
 
-const meta = <T extends { meta?: Vpc['meta'] }>(value: T, revision: number): Vpc['meta'] => ({
+const meta = (value: Pick<Vpc, 'meta'>, revision: number): Vpc['meta'] => ({
   requestId: '',
   createdAtMs: 0,
   deleting: false,

@@ -5,7 +5,7 @@ import { clientCredentials } from '../server/credentials';
 
 type Method = keyof IRelayServiceClient;
 type Request<M extends Method> = Parameters<IRelayServiceClient[M]>[0];
-type Response<M extends Method> = ReturnType<IRelayServiceClient[M]> extends UnaryCall<any, infer R> ? R : never;
+type Response<M extends Method> = ReturnType<IRelayServiceClient[M]> extends UnaryCall<Request<M>, infer R> ? R : never;
 
 /** Connections to the other controllers' RelayService, one per address, made when first needed. */
 export interface Peers {

@@ -2,7 +2,7 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 import { type Failure, MegrezError } from '@megrez/model';
 import type { Context } from '../context';
 import { whereIs } from './attachment';
-import { SessionEnded } from './session';
+import { SessionEnded } from './session-ended';
 
 export interface WaitOptions {
   readonly hosts: Iterable<string>;
@@ -114,7 +114,7 @@ const within = <T>(promise: Promise<T>, timeout_ms: number): Promise<T | undefin
       },
       (error: unknown) => {
         clearTimeout(timer);
-        reject(error as Error);
+        reject(error);
       },
     );
   });

@@ -55,12 +55,12 @@ describe('the relay', () => {
   });
 
   it('loses and doubles nothing while agents come and go under load', async () => {
-    let stop = false;
+    const load = { over: false };
     const churn = (async () => {
-      while (!stop) {
+      while (!load.over) {
         const peer = await cluster.peer(2);
         await new Promise((resolve) => setTimeout(resolve, 30));
-        if (!stop) peer.close();
+        if (!load.over) peer.close();
       }
     })();
     const made = new Set(contents(cluster.peers.get('h3')));
@@ -72,7 +72,7 @@ describe('the relay', () => {
       await cluster.api.call('deleteEndpoint', { ...web, name, timeoutMs: 20_000 });
       made.delete(name);
     }
-    stop = true;
+    load.over = true;
     await churn;
     const expected = [...made].sort();
     expect(contents(cluster.peers.get('h2'))).toEqual(expected);

@@ -31,24 +31,25 @@ export const startRelay = (context: Context): Relay => {
     const session = new Session({
       host: hello.host,
       address: hello.address,
-      incarnation: hello.incarnation,
       outlet,
       read: (load, of) => gated(loads, () => readLoad(context.store, mirror, load, of)),
-      counted: (kind, count) => metrics.messages.inc({ kind }, count),
+      counted: (kind) => metrics.messages.inc({ kind }),
       report: hello.report,
-      now: () => performance.now(),
     });
     await register(context, hello, session);
     // A create that follows the Welcome must find the host here.
     while (mirror.revision < session.record_revision && !session.ended) await mirror.changed.next(1_000);
     // The stream may have broken meanwhile; nothing was sent yet, so nothing is lost.
     if (session.ended) return session;
+    if (mirror.sessions.get(hello.host)?.value.session !== session.id) {
+      session.end('a newer session of the same host took over');
+      return session;
+    }
     sessions.get(hello.host)?.end('a newer session of the same host took over');
     sessions.set(hello.host, session);
     recorded.set(hello.host, session);
     outlet.send(welcome(context, session));
     session.start();
-    session.flush();
     mirror.changed.raise();
     log.info({ host: hello.host, address: hello.address, session: session.id }, 'agent connected');
     return session;
@@ -56,9 +57,7 @@ export const startRelay = (context: Context): Relay => {
 
   const onBatch = (batch: WatchBatch): void => {
     for (const [host, groups] of routeBatch(mirror, batch, sessions)) {
-      const session = sessions.get(host);
-      session?.deliver(groups);
-      session?.flush();
+      sessions.get(host)?.deliver(groups);
     }
     for (const { path, value, revision } of batch.events) {
       const key = parseKey(path);

@@ -14,7 +14,7 @@ import { localStatus } from '../provisioning/host-status';
 import { askHere } from '../provisioning/resolve';
 import type { Call } from '../server/rpc';
 import { waitLocal } from './readiness';
-import { SessionEnded } from './session';
+import { SessionEnded } from './session-ended';
 
 const elsewhere = (host: string): MegrezError =>
   new MegrezError({

@@ -38,6 +38,8 @@ export const serveSession =
     };
     call.on('data', (request: SessionRequest) => {
       if (session !== undefined) return session.receive(request);
+      // An agent pings from the start, also while it waits for Welcome.
+      if (opening && request.message.oneofKind === 'ping') return;
       if (opening || request.message.oneofKind !== 'hello') {
         return fail(
           new MegrezError({

@@ -81,12 +81,14 @@ describe('a changed slot table', () => {
   });
 
   it('is compared by creates: those that come while it changes are at the right owners', async () => {
-    let made = 0;
+    const load = { made: 0 };
     const creating = (async () => {
-      for (; made < 40; made += 1) await cluster.api.call('createEndpoint', { ...web, name: `n${made}`, host: 'h1' });
+      for (; load.made < 40; load.made += 1)
+        await cluster.api.call('createEndpoint', { ...web, name: `n${load.made}`, host: 'h1' });
     })();
-    for (let turn = 0; made < 40; turn += 1) await move(...(turn % 2 === 0 ? ['h2', 'h4'] : ['h3', 'h4']));
+    for (let turn = 0; load.made < 40; turn += 1) await move(...(turn % 2 === 0 ? ['h2', 'h4'] : ['h3', 'h4']));
     await creating;
     await settled();
+    expect(held('h4').filter(({ name }) => name.startsWith('n')).length).toBeGreaterThan(0);
   });
 });

@@ -51,21 +51,23 @@ export type Metrics = ReturnType<typeof createMetrics>;
 
 /** What the store counts itself, read when somebody asks. */
 export const exposeStore = ({ registry }: Metrics, store: Store, silent_ms: () => number): void => {
-  new Gauge({
+  const operations = new Gauge({
     name: 'megrez_store_operations',
     help: 'etcd operations by kind since the start',
     labelNames: ['kind'] as const,
-    registers: [registry],
+    registers: [],
     collect(this: Gauge) {
       for (const [kind, count] of Object.entries(store.counters)) this.set({ kind }, count);
     },
   });
-  new Gauge({
+  const silence = new Gauge({
     name: 'megrez_watch_silent_seconds',
     help: 'Since the watch last proved that it is alive',
-    registers: [registry],
+    registers: [],
     collect(this: Gauge) {
       this.set(silent_ms() / 1_000);
     },
   });
+  registry.registerMetric(operations);
+  registry.registerMetric(silence);
 };

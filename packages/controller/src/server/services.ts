@@ -1,4 +1,4 @@
-import type { Server, UntypedHandleCall } from '@grpc/grpc-js';
+import type { handleServerStreamingCall, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
 import {
   lookupServiceDefinition,
   MegrezError,
@@ -53,35 +53,40 @@ export const addServices = (server: Server, context: Context, relay: Relay, watc
 };
 
 type Handlers = Readonly<Record<string, Handler<never, unknown>>>;
+type Streams = Readonly<Record<string, handleServerStreamingCall<never, never>>>;
 
 /** Methods without a handler say so in words, also streaming ones. */
 const add = (
   server: Server,
   context: Context,
-  definition: object,
+  definition: ServiceDefinition,
   handlers: Handlers,
-  streams: Readonly<Record<string, unknown>> = {},
+  streams: Streams = {},
 ): void => {
-  const methods = Object.keys(definition).map((method): [string, UntypedHandleCall] => {
-    const handler = handlers[method];
-    if (handler !== undefined) return [method, unary(context, method, handler) as UntypedHandleCall];
-    const stream = streams[method];
-    return [method, stream === undefined ? unimplemented(method) : (stream as UntypedHandleCall)];
+  const methods = Object.entries(definition).map(([method, { responseStream }]): [string, UntypedHandleCall] => {
+    if (responseStream) return [method, (streams[method] ?? unimplementedStream(method)) as UntypedHandleCall];
+    const handler = unary<never, unknown>(context, method, handlers[method] ?? unimplemented(method));
+    return [method, handler as UntypedHandleCall];
   });
-  server.addService(definition as Parameters<Server['addService']>[0], Object.fromEntries(methods));
+  server.addService(definition, Object.fromEntries(methods));
 };
 
-const unimplemented = (method: string): UntypedHandleCall => {
-  const status = toStatus(
-    new MegrezError({
-      code: 'UNIMPLEMENTED',
-      reason: 'NOT_YET',
-      object: method,
-      message: `this version of the controller does not have ${method} yet`,
-    }),
-  );
-  return ((call: { emit(event: 'error', error: object): void }, callback?: (error: object) => void): void => {
-    if (callback === undefined) call.emit('error', status);
-    else callback(status);
-  }) as unknown as UntypedHandleCall;
-};
+const notYet = (method: string): MegrezError =>
+  new MegrezError({
+    code: 'UNIMPLEMENTED',
+    reason: 'NOT_YET',
+    object: method,
+    message: `this version of the controller does not have ${method} yet`,
+  });
+
+const unimplemented =
+  (method: string): Handler<never, unknown> =>
+  () => {
+    throw notYet(method);
+  };
+
+const unimplementedStream =
+  (method: string): handleServerStreamingCall<never, never> =>
+  (call) => {
+    call.emit('error', toStatus(notYet(method)));
+  };

@@ -9,11 +9,11 @@ import {
 } from '@megrez/model';
 import type { UnaryCall } from '@protobuf-ts/runtime-rpc';
 
-type All = IProvisioningServiceClient & ILookupServiceClient;
 /** Every method but the streaming one. */
-type Method = Exclude<keyof All & string, 'watch'>;
+type All = Omit<IProvisioningServiceClient, 'watch'> & ILookupServiceClient;
+type Method = keyof All;
 type Request<M extends Method> = Parameters<All[M]>[0];
-type Response<M extends Method> = ReturnType<All[M]> extends UnaryCall<any, infer R> ? R : never;
+type Response<M extends Method> = ReturnType<All[M]> extends UnaryCall<Request<M>, infer R> ? R : never;
 
 export interface ApiError {
   readonly code: number;
@@ -23,10 +23,11 @@ export interface ApiError {
   readonly message: string;
 }
 
+/** A request names the fields that it sets. */
 export interface Api {
-  call<M extends Method>(method: M, request: Partial<Request<M>>): Promise<Response<M>>;
+  call<M extends Method>(method: M, request: object): Promise<Response<M>>;
   /** The error that a call must end with; a call that succeeds is an error itself. */
-  refused<M extends Method>(method: M, request: Partial<Request<M>>): Promise<ApiError>;
+  refused(method: Method, request: object): Promise<ApiError>;
   close(): void;
 }
 
@@ -46,7 +47,7 @@ export const connectApi = (server: string): Api => {
       const method = methods[name] as (typeof methods)[string];
       client.makeUnaryRequest(
         method.path,
-        method.requestSerialize as (value: object) => Buffer,
+        method.requestSerialize,
         method.responseDeserialize as never,
         { ...defaults, ...request },
         (error: ServiceError | null, response?: unknown) => {
