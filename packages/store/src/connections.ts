@@ -121,14 +121,14 @@ export class Connections {
         call.removeAllListeners();
         call.on('error', () => {});
         call.cancel();
-        client.close();
+        closeSoon(client);
       },
     };
   }
 
   close(): void {
     this.#closed = true;
-    for (const { client } of this.#shared) client.close();
+    for (const { client } of this.#shared) closeSoon(client);
   }
 
   #ready(): Shared | undefined {
@@ -165,13 +165,17 @@ export class Connections {
     if (code === 'UNAVAILABLE') return;
     // A connection may be black-holed for ever while it still looks connected. Calls under way on it end by themselves.
     shared.client = connect(shared.target);
-    client.close();
+    closeSoon(client);
   }
 }
 
 const closedError = (): StoreError => new StoreError('CLOSED', 'the store is closed');
 
 const connect = (target: string): Client => new Client(target, credentials.createInsecure(), channelOptions);
+
+// grpc-js (1.14) resolves a new channel's address in a later tick and connects then even if it was closed meanwhile: such
+// a connection stays for ever.
+const closeSoon = (client: Client): void => void setImmediate(() => client.close());
 
 const call = <I extends object, O extends object>(
   client: Client,

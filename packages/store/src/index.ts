@@ -36,7 +36,7 @@
 import { Connections, type Counters, type Log } from './connections';
 import { StoreError } from './error';
 import { count, get, getMany, range } from './kv';
-import { keepLease } from './lease';
+import { type KeptLease, keepLease } from './lease';
 import { identify } from './store-id';
 import { txn } from './txn';
 import type { Lease, Store, Watch } from './types';
@@ -63,7 +63,8 @@ export const openStore = async ({ endpoints, log = () => {}, watch: tuning }: St
     counters[`requests_${kind}`] = (counters[`requests_${kind}`] ?? 0) + 1;
     return work();
   };
-  const open = new Set<{ close(): void }>();
+  const leases = new Set<KeptLease>();
+  const watches = new Set<Watch>();
   let storeId: string;
   try {
     storeId = (await identify(connections)).id;
@@ -77,7 +78,15 @@ export const openStore = async ({ endpoints, log = () => {}, watch: tuning }: St
     storeId = identity.id;
     return identity;
   };
-  const watchContext = { connections, counters, log, tuning: { ...defaultTuning, ...tuning }, identify: reidentify };
+  const leaseContext = { connections, counters, log, onStop: (lease: KeptLease) => void leases.delete(lease) };
+  const watchContext = {
+    connections,
+    counters,
+    log,
+    tuning: { ...defaultTuning, ...tuning },
+    identify: reidentify,
+    onClose: (watch: Watch) => void watches.delete(watch),
+  };
   return {
     get storeId() {
       return storeId;
@@ -90,18 +99,19 @@ export const openStore = async ({ endpoints, log = () => {}, watch: tuning }: St
     txn: (compares, operations) => counted('txn', () => txn(connections, compares, operations)),
     lease: (ttl_ms): Promise<Lease> =>
       counted('lease', async () => {
-        const lease = await keepLease({ connections, counters, log }, ttl_ms);
-        open.add({ close: () => lease.stop() });
+        const lease = await keepLease(leaseContext, ttl_ms);
+        leases.add(lease);
         return lease;
       }),
     watch: (onBatch): Promise<Watch> =>
       counted('watch', async () => {
         const watch = await openWatch(watchContext, storeId, onBatch);
-        open.add({ close: () => void watch.close() });
+        watches.add(watch);
         return watch;
       }),
     async close() {
-      for (const each of open) each.close();
+      for (const lease of leases) lease.stop();
+      for (const watch of watches) void watch.close();
       connections.close();
     },
   };

@@ -1,6 +1,7 @@
 /** Reads. All are linearizable unless they name a revision. */
 import { entryOf, pathBytes, prefixEnd } from './codec';
 import type { Connections } from './connections';
+import { StoreError } from './error';
 import type { RequestOp } from './gen/etcd/rpc';
 import { rangeRequest, readPages } from './pages';
 import { stubs } from './stubs';
@@ -8,6 +9,8 @@ import type { Entry, Key, Prefix, RangeOptions, RangeResult } from './types';
 
 /** etcd's limit (`--max-txn-ops`). */
 export const txnOperations_max = 128;
+
+const rangeAttempts = 3;
 
 export const getOperation = (path: string): RequestOp => ({
   request: { oneofKind: 'requestRange', requestRange: rangeRequest({ key: pathBytes(path) }) },
@@ -41,17 +44,25 @@ export const range = async <T extends object>(
   { path, type }: Prefix<T>,
   options: RangeOptions = {},
 ): Promise<RangeResult<T>> => {
-  const entries: Entry<T>[] = [];
-  let revision = 0;
-  let more = false;
-  for await (const page of readPages(connections, path, options)) {
-    for (const kv of page.kvs) entries.push(entryOf(type, kv));
-    ({ revision, more } = page);
+  for (let attempt = 1; ; attempt++) {
+    const entries: Entry<T>[] = [];
+    let revision = 0;
+    let more = false;
+    try {
+      for await (const page of readPages(connections, path, options)) {
+        for (const kv of page.kvs) entries.push(entryOf(type, kv));
+        ({ revision, more } = page);
+      }
+      return { entries, revision, more };
+    } catch (cause) {
+      const error = StoreError.from(cause);
+      // Compacted between two pages: when the caller asked for no revision in particular, a newer one will do.
+      if (error.code !== 'COMPACTED' || options.revision !== undefined || attempt === rangeAttempts) throw error;
+    }
   }
-  return { entries, revision, more };
 };
 
-export const count = async (connections: Connections, { path }: Prefix<any>): Promise<number> => {
+export const count = async <T extends object>(connections: Connections, { path }: Prefix<T>): Promise<number> => {
   const request = rangeRequest({ key: pathBytes(path), rangeEnd: prefixEnd(path), countOnly: true });
   return (await connections.unary(stubs.range, request)).count;
 };

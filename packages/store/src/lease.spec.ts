@@ -6,7 +6,7 @@ import { type Etcd, startEtcd, startProxy } from './testing/index';
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
 const start = async (): Promise<Etcd> => {
@@ -104,4 +104,26 @@ test('moves to an endpoint that answers', async () => {
   const frozen_ms = performance.now();
   await until(() => lease.deadline_ms > frozen_ms + 4_000);
   expect(await isLost(lease.lost)).toBe(false);
+});
+
+test('leases and watches that end leave no connection behind, however soon they end', async () => {
+  const etcd = await start();
+  const proxy = await startProxy(etcd.endpoint);
+  cleanups.push(proxy.close);
+  const store = await open(proxy.endpoint);
+  const before = proxy.open;
+  for (let i = 0; i < 10; i++) {
+    const lease = await store.lease(1_000);
+    await sleep(i);
+    await lease.revoke();
+    const watch = await store.watch(() => {});
+    await sleep(i);
+    await watch.close();
+  }
+  await until(() => proxy.open === before);
+  const lease = await store.lease(1_000);
+  await store.watch(() => {});
+  await store.close();
+  await until(() => proxy.open === 0);
+  expect(lease.deadline_ms).toBeGreaterThan(0);
 });

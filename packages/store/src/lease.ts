@@ -16,9 +16,11 @@ interface LeaseContext {
   readonly connections: Connections;
   readonly counters: Counters;
   readonly log: Log;
+  /** Told once when the lease is no longer kept. */
+  readonly onStop: (lease: KeptLease) => void;
 }
 
-class KeptLease implements Lease {
+export class KeptLease implements Lease {
   readonly id: string;
   readonly lost: Promise<void>;
   readonly #context: LeaseContext;
@@ -42,8 +44,8 @@ class KeptLease implements Lease {
     this.lost = new Promise((resolve) => {
       this.#resolveLost = resolve;
     });
-    this.#extend(sent_ms, ttl_ms);
     this.#renewTimer = setInterval(() => this.#renew(), this.#renew_ms);
+    this.#extend(sent_ms, ttl_ms);
     this.#open();
   }
 
@@ -64,7 +66,9 @@ class KeptLease implements Lease {
 
   /** Ends renewing; the lease runs out by itself. */
   stop(): void {
+    if (this.#over) return;
     this.#over = true;
+    this.#context.onStop(this);
     clearInterval(this.#renewTimer);
     clearTimeout(this.#deadlineTimer);
     clearTimeout(this.#retryTimer);
@@ -130,10 +134,11 @@ class KeptLease implements Lease {
 }
 
 /** Grants a lease of at least `ttl_ms` (etcd counts whole seconds and has a minimum) and keeps it. */
-export const keepLease = async (context: LeaseContext, ttl_ms: number): Promise<Lease & { stop(): void }> => {
+export const keepLease = async (context: LeaseContext, ttl_ms: number): Promise<KeptLease> => {
   if (!(ttl_ms > 0)) throw new StoreError('INVALID', `lease of ${ttl_ms} ms`);
   const sent_ms = performance.now();
   const request = { iD: '0', tTL: Math.ceil(ttl_ms / 1_000) };
   const { iD, tTL } = await context.connections.unary(stubs.grant, request, { write: true });
+  if (context.connections.closed) throw new StoreError('CLOSED', 'the store was closed while it was granted a lease');
   return new KeptLease(context, iD, tTL * 1_000, sent_ms);
 };

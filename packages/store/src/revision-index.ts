@@ -1,4 +1,4 @@
-/** What the watch has delivered: the mod_revision of every path that exists. Costs about 150 bytes per path. */
+/** What the watch has delivered: the mod_revision of every path that exists. Costs about 110 bytes per path. */
 import { pathOf } from './codec';
 import type { KeyValue } from './gen/etcd/kv';
 import type { WatchEvent } from './types';

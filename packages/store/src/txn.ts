@@ -64,7 +64,7 @@ const operationOf = (operation: Operation): RequestOp => {
   return { request: { oneofKind: 'requestPut', requestPut: { key, value, lease: operation.lease?.id ?? '0' } } };
 };
 
-const holds = (compare: Compare, current: Entry<any> | undefined): boolean => {
+const holds = (compare: Compare, current: Entry<object> | undefined): boolean => {
   switch (compare.kind) {
     case 'absent':
     case 'empty':

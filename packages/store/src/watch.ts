@@ -46,6 +46,8 @@ export interface WatchContext {
   readonly tuning: WatchTuning;
   /** Reads the store's identity and tells the store. */
   readonly identify: () => Promise<Identity>;
+  /** Told once when the watch is closed. */
+  readonly onClose: (watch: Watch) => void;
 }
 
 class OrderedWatch implements Watch {
@@ -87,7 +89,9 @@ class OrderedWatch implements Watch {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
+    this.#context.onClose(this);
     this.#followed?.stop();
     this.#cancelPause();
   }

@@ -17,6 +17,8 @@ export interface FaultyProxy {
   freeze(frozen: boolean): void;
   /** Connections accepted so far. */
   readonly accepted: number;
+  /** Connections open now. */
+  readonly open: number;
   close(): Promise<void>;
 }
 
@@ -90,10 +92,16 @@ export const startProxy = async (upstream: string, port = 0): Promise<FaultyProx
     },
     freeze: (on) => {
       frozen = on;
-      for (const pair of pairs) for (const socket of pair) on ? socket.pause() : socket.resume();
+      for (const socket of [...pairs].flat()) {
+        if (on) socket.pause();
+        else socket.resume();
+      }
     },
     get accepted() {
       return accepted;
+    },
+    get open() {
+      return pairs.size;
     },
     close: async () => {
       server.close();
