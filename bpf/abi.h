@@ -17,8 +17,8 @@ enum limit {
 	PORTS_MAX = 16384,	  /* endpoints with an interface on one host */
 	ENDPOINTS_MAX = 32768,	  /* local endpoints and tombstones of one host */
 	MAPPINGS_MAX = 1 << 20,	  /* endpoints of the slots one host owns */
-	PATHS_MAX = 1 << 17,	  /* answers one host remembers */
-	SLOTS_MAX = 1 << 20,	  /* slot rows one host uses: 4,096 tables */
+	PATHS_MAX = 1 << 16,	  /* answers one host remembers */
+	SLOTS_MAX = 1 << 18,	  /* slot rows one host uses: 1,024 tables */
 	HOSTS_MAX = 8192,	  /* hosts one host asks */
 	NETWORKS_MAX = 8192,	  /* VNIs known on one host */
 	NOTICES_MAX = 16384,	  /* notices whose rate is watched */
