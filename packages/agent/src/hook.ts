@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { attachXdp, detach, driverOf, getLink, linkInfo } from '@megrez/kernel';
 import type { Logger } from 'pino';
 import type { Datapath } from './datapath';
@@ -15,14 +16,28 @@ export type Hook = 'native' | 'generic' | 'tc';
 
 /**
  * By driver and role. XDP on a veth costs the streams of endpoints behind it their GSO (11.8 to 2.6 Gbps), so there it
- * serves only hosts that are nothing but bouncers; and not natively, because the far end of a veth takes XDP_TX only when
- * it runs an XDP program itself, which this host can neither see nor arrange.
+ * serves only hosts that are nothing but bouncers. Never generic XDP by itself: a packet that it copies reaches tc without
+ * its Ethernet header (kernel 6.18 forgets mac_len), so that `nic` would take asked data for somebody else's.
  */
 export const chooseHook = (wanted: NicHook, driver: string, { holdsSlots, hasEndpoints }: HostRole): Hook => {
   if (wanted !== 'auto') return wanted;
   if (!holdsSlots) return 'tc';
-  if (driver !== 'veth') return 'native';
-  return hasEndpoints ? 'tc' : 'generic';
+  return driver === 'veth' && hasEndpoints ? 'tc' : 'native';
+};
+
+/** A veth's largest MTU while its peer runs no native XDP. */
+const veth_max_mtu = 65_535;
+const peer_wait_ms = 500;
+
+/** The far end of a veth takes XDP_TX only when it runs a native program too, and it may follow us a moment later. */
+const peerRunsXdp = async (ifindex: number): Promise<boolean> => {
+  const deadline = performance.now() + peer_wait_ms;
+  for (;;) {
+    const link = await getLink({ ifindex });
+    if (link !== undefined && link.maxMtu !== veth_max_mtu) return true;
+    if (performance.now() > deadline) return false;
+    await setTimeout(5);
+  }
 };
 
 export interface Bouncer {
@@ -51,7 +66,10 @@ export const openBouncer = async (
     try {
       await attachXdp(object.program('bouncer'), nic.ifindex, { pin, mode });
       problem = undefined;
-      return mode;
+      if (wanted !== 'auto' || driver !== 'veth' || (await peerRunsXdp(nic.ifindex))) return mode;
+      log.info({ nic: nic.name }, 'the far end of the veth runs no XDP and would lose answers: tc answers lookups');
+      await detach(pin);
+      return 'tc';
     } catch (error) {
       if (wanted === 'auto' && isKernelError(error, 'EOPNOTSUPP')) return 'tc';
       problem = `XDP (${mode}) cannot be attached to ${nic.name}, so tc answers lookups: ${(error as Error).message}`;

@@ -145,7 +145,7 @@ struct nl_msg *netlink_message(int type, int flags, const void *header, size_t l
 
 // ---- link.c and link_create.c, shared with the compound call
 struct link_info {
-	uint32_t ifindex, mtu, flags, master, peer_ifindex, gso_max_size, xdp_mode;
+	uint32_t ifindex, mtu, max_mtu, flags, master, peer_ifindex, gso_max_size, xdp_mode;
 	bool has_mac;
 	uint8_t mac[6];
 	char name[16];

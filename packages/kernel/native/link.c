@@ -41,6 +41,8 @@ static int parse_link(struct nlmsghdr *header, void *context)
 		nla_strlcpy(info->alias, attributes[IFLA_IFALIAS], sizeof(info->alias));
 	if (attributes[IFLA_MTU])
 		info->mtu = nla_get_u32(attributes[IFLA_MTU]);
+	if (attributes[IFLA_MAX_MTU])
+		info->max_mtu = nla_get_u32(attributes[IFLA_MAX_MTU]);
 	if (attributes[IFLA_MASTER])
 		info->master = nla_get_u32(attributes[IFLA_MASTER]);
 	if (attributes[IFLA_LINK])
@@ -97,6 +99,7 @@ static napi_value link_to_js(napi_env env, const struct link_info *info)
 	set_number(env, object, "ifindex", info->ifindex);
 	set_string(env, object, "name", info->name);
 	set_number(env, object, "mtu", info->mtu);
+	set_number(env, object, "maxMtu", info->max_mtu);
 	set_bool(env, object, "up", info->flags & IFF_UP);
 	set_bool(env, object, "running", info->flags & IFF_RUNNING);
 	set_bool(env, object, "arp", !(info->flags & IFF_NOARP));

@@ -8,6 +8,8 @@ export interface Link {
   readonly ifindex: number;
   readonly name: string;
   readonly mtu: number;
+  /** The largest it could be set to; a veth's falls below 65,535 while its peer runs native XDP. */
+  readonly maxMtu: number;
   readonly up: boolean;
   readonly running: boolean;
   readonly arp: boolean;
