@@ -18,7 +18,7 @@ describe('several controllers', () => {
           ? { reason: 'MAP_FULL', message: 'no room' }
           : undefined,
     });
-    await startAcme(cluster, { bouncers: 1, bouncerHosts: ['h3'] });
+    await startAcme(cluster.api, { bouncers: 1, bouncerHosts: ['h3'] });
   });
   afterAll(() => cluster.close());
 

@@ -7,7 +7,7 @@ describe('endpoints', () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await startCluster({ hosts: 5 });
-    await startAcme(cluster, { bouncers: 1, bouncerHosts: ['h3'] });
+    await startAcme(cluster.api, { bouncers: 1, bouncerHosts: ['h3'] });
     await cluster.api.call('createSubnet', {
       vpc: 'acme',
       name: 'wide',

@@ -17,12 +17,14 @@ import { keys, prefixes } from '@megrez/store';
 import type { Context } from '../context';
 import type { Stored } from '../mirror';
 import { isAttached } from '../relay/attachment';
+import { semaphore } from '../support/semaphore';
 import { statusOf } from './host-status';
 import { catchUp, findHost, shown } from './lookup';
 import { readPage } from './paging';
 import { contended } from './vpc';
 
 const attempts = 20;
+const concurrent_counts = 32;
 
 export const getHost = async (context: Context, request: GetHostRequest): Promise<Host> => {
   validateHostName(request);
@@ -93,10 +95,11 @@ export const withStatus = async (context: Context, hosts: readonly Stored<Host>[
     context,
     hosts.map(({ value }) => value.name),
   );
+  const gate = semaphore(concurrent_counts);
   return Promise.all(
     hosts.map(async (host) => {
       const { name } = host.value;
-      const endpoints = await context.store.count(prefixes.byHost(name));
+      const endpoints = await gate(() => context.store.count(prefixes.byHost(name)));
       const status = known.get(name) ?? { attached: false, relay: '', endpoints: 0, lastPingMs: 0 };
       return { ...shown(host), status: { ...status, endpoints } };
     }),

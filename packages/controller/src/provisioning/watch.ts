@@ -1,4 +1,4 @@
-import type { handleServerStreamingCall, ServerWritableStream } from '@grpc/grpc-js';
+import { type handleServerStreamingCall, Metadata, type ServerWritableStream } from '@grpc/grpc-js';
 import {
   Endpoint,
   HeldAddress,
@@ -66,7 +66,7 @@ export const createWatchers = (log: Logger): Watchers => {
       calls.set(call, 0);
       call.on('cancelled', () => calls.delete(call));
       // Headers tell the caller that everything from now on will come.
-      call.sendMetadata(call.metadata.clone());
+      call.sendMetadata(new Metadata());
     },
     close: () => {
       for (const call of calls.keys()) call.end();

@@ -10,7 +10,7 @@ describe('the relay', () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await startCluster();
-    await startAcme(cluster, { bouncers: 2, bouncerHosts: ['h2', 'h3'] });
+    await startAcme(cluster.api, { bouncers: 2, bouncerHosts: ['h2', 'h3'] });
   });
   afterAll(() => cluster.close());
 

@@ -12,7 +12,7 @@ describe('a changed slot table', () => {
   beforeAll(async () => {
     cluster = await startCluster({ hosts: 4 });
     store = await openStore({ endpoints: [cluster.etcd.endpoint] });
-    await startAcme(cluster, { bouncers: 2, bouncerHosts: ['h1', 'h2'] });
+    await startAcme(cluster.api, { bouncers: 2, bouncerHosts: ['h1', 'h2'] });
     for (let n = 0; n < 40; n += 1) {
       await cluster.api.call('createEndpoint', { ...web, name: `e${n}`, host: n % 2 === 0 ? 'h1' : 'h3' });
     }

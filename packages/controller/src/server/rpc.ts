@@ -3,7 +3,7 @@ import type { Context } from '../context';
 import { toMegrezError, toStatus } from './errors';
 
 export interface Call {
-  /** performance.now() at which the caller gives up; infinite when it set no deadline. */
+  /** performance.now() by which the caller must have an answer; infinite when it set no deadline. */
   readonly deadline_ms: number;
 }
 
@@ -40,7 +40,10 @@ export const unary =
     );
   };
 
+/** Answers leave this much before the caller's deadline: a late answer names the hosts that are late, none says nothing. */
+const margin_ms = 30;
+
 const deadlineOf = (deadline: Date | number): number => {
   const at_ms = deadline instanceof Date ? deadline.getTime() : deadline;
-  return Number.isFinite(at_ms) ? performance.now() + at_ms - Date.now() : Number.POSITIVE_INFINITY;
+  return Number.isFinite(at_ms) ? performance.now() + at_ms - Date.now() - margin_ms : Number.POSITIVE_INFINITY;
 };

@@ -96,7 +96,7 @@ describe('the server', () => {
   });
 
   it('serves metrics, liveness and readiness', async () => {
-    await startAcme(cluster);
+    await startAcme(cluster.api);
     await cluster.api.call('createEndpoint', { vpc: 'acme', subnet: 'web', name: 'a', host: 'h1' });
     const get = (path: string) => fetch(`http://${metrics}${path}`);
     expect((await get('/healthz')).status).toBe(200);

@@ -84,9 +84,9 @@ const dump = async (endpoint: string): Promise<Record<string, string>> => {
 
 /** VPC acme with subnet web, its bouncers pinned when named. */
 export const startAcme = async (
-  cluster: Cluster,
+  api: Api,
   { bouncers = 0, bouncerHosts = [] as string[], cidr = '10.0.1.0/24' } = {},
 ): Promise<void> => {
-  await cluster.api.call('createVpc', { name: 'acme', cidrs: ['10.0.0.0/16'] });
-  await cluster.api.call('createSubnet', { vpc: 'acme', name: 'web', cidrs: [cidr], bouncers, bouncerHosts });
+  await api.call('createVpc', { name: 'acme', cidrs: ['10.0.0.0/16'] });
+  await api.call('createSubnet', { vpc: 'acme', name: 'web', cidrs: [cidr], bouncers, bouncerHosts });
 };

@@ -1,0 +1,153 @@
+import { addressHex, type Change, Endpoint, parseAddress, type SlotTable, Subnet, Vpc } from '@megrez/model';
+import { place, slotOf } from '@megrez/ring';
+import { type Key, keys, type WatchEvent } from '@megrez/store';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { emptyMirror, type Mirror } from '../mirror';
+import { type Knowledge, knowledge } from './knowledge';
+import { type Listener, routeBatch } from './route';
+
+const vni = 7;
+const put = <T extends object>(key: Key<T>, value: T, revision: number): WatchEvent => ({
+  path: key.path,
+  revision,
+  value: key.type.toBinary(value),
+});
+const remove = (key: Key<never>, revision: number): WatchEvent => ({ path: key.path, revision, value: undefined });
+const ip = '10.0.0.9';
+const hex = addressHex(parseAddress(ip));
+const slot = slotOf(vni, parseAddress(ip));
+
+const table = (...owners: string[]): SlotTable =>
+  place({
+    vni,
+    subnet: 1,
+    hosts: owners.map((name, n) => ({ name, address: `192.168.0.${n + 1}`, weight: 0, zone: '', eligible: true })),
+    bouncers: owners.length,
+    pinned: owners,
+  });
+const endpoint = (host: string): Endpoint =>
+  Endpoint.create({ vpc: 'acme', subnet: 'web', name: 'a', host, ip, vni, subnetNumber: 1, slot });
+const created = (host: string, revision: number): WatchEvent[] => [
+  put(keys.endpoint(vni, 1, slot, hex), endpoint(host), revision),
+  put(keys.byHost(host, vni, 1, hex), endpoint(host), revision),
+];
+const base = (revision: number, ...owners: string[]): WatchEvent[] => [
+  put(keys.vpc('acme'), Vpc.create({ name: 'acme', vni }), revision),
+  put(keys.subnet(vni, 1), Subnet.create({ vpc: 'acme', name: 'web', vni, number: 1 }), revision),
+  put(keys.slots(vni, 1), table(...owners), revision),
+];
+
+describe('routing', () => {
+  let mirror: Mirror;
+  let hosts: Map<string, Knowledge>;
+  let revision: number;
+  beforeEach(() => {
+    mirror = emptyMirror();
+    hosts = new Map(['h1', 'h2', 'h3', 'h4'].map((name) => [name, knowledge(name)]));
+    revision = 0;
+  });
+
+  const brief = ({ deleted, generation, object }: Change): string =>
+    `${deleted ? '-' : '+'}${object.oneofKind} ${generation}`;
+  /** What each host is sent for a batch; loads are told by their slots' number. */
+  const send = (events: WatchEvent[], snapshot = false): Record<string, string[]> => {
+    revision = Math.max(revision, ...events.map((event) => event.revision));
+    const listeners = new Map<string, Listener>([...hosts].map(([name, know]) => [name, { ...know, loading: false }]));
+    const out: Record<string, string[]> = {};
+    for (const [host, groups] of routeBatch(mirror, { revision, snapshot, events }, listeners)) {
+      const steps = groups.flatMap((group) => hosts.get(host)?.steps(group.events, group.revision, 0) ?? []);
+      const told = steps.map((step) => {
+        if (step.kind === 'change') return brief(step.change);
+        return step.load.kind === 'slots'
+          ? `${step.load.lost ? 'unload' : 'load'} ${step.load.slots.size}`
+          : 'snapshot';
+      });
+      if (told.length > 0) out[host] = told;
+    }
+    return out;
+  };
+  const context = (r: number): string[] => [`+vpc ${r}`, `+subnet ${r}`, `+table ${r}`];
+  const farewell = (r: number): string[] => [`-table ${r}`, `-subnet ${r}`, `-vpc ${r}`];
+
+  it('tells a new table to its holders, with its subnet and VPC first', () => {
+    expect(send(base(1, 'h2', 'h3'))).toEqual({ h2: context(1), h3: context(1) });
+  });
+
+  it('tells an endpoint to its host and to the holders of its slot', () => {
+    send(base(1, 'h2', 'h3'));
+    expect(send(created('h1', 2))).toEqual({
+      h1: [...context(1), '+endpoint 2'],
+      h2: ['+endpoint 2'],
+      h3: ['+endpoint 2'],
+    });
+  });
+
+  it('tells a holder that is the host once', () => {
+    send(base(1, 'h1'));
+    expect(send(created('h1', 2))).toEqual({ h1: ['+endpoint 2'] });
+  });
+
+  it('takes everything from a host whose last endpoint in the subnet goes, by keys alone', () => {
+    send(base(1, 'h2'));
+    send(created('h1', 2));
+    const events = [
+      remove(keys.byHost('h1', vni, 1, hex) as never, 3),
+      remove(keys.endpoint(vni, 1, slot, hex) as never, 3),
+    ];
+    expect(send(events)).toEqual({ h1: ['-endpoint 3', ...farewell(3)], h2: ['-endpoint 3'] });
+  });
+
+  it('moves an endpoint in one txn: the old host forgets, the new one learns, the holder is told once', () => {
+    send(base(1, 'h2'));
+    send(created('h1', 2));
+    const events = [remove(keys.byHost('h1', vni, 1, hex) as never, 3), ...created('h3', 3)];
+    expect(send(events)).toEqual({
+      h1: ['-endpoint 3', ...farewell(3)],
+      h2: ['+endpoint 3'],
+      h3: [...context(1), '+endpoint 3'],
+    });
+  });
+
+  it('tells a changed table to its users, loads gained slots and unloads lost ones', () => {
+    send(base(1, 'h2', 'h3'));
+    send(created('h1', 2));
+    expect(send([put(keys.slots(vni, 1), table('h3', 'h4'), 3)])).toEqual({
+      h1: ['+table 3'],
+      h2: ['unload 256', ...farewell(3)],
+      h3: ['+table 3'],
+      h4: ['+vpc 1', '+subnet 1', '+table 3', 'load 256'],
+    });
+  });
+
+  it('takes a removed subnet from all who know it, after its endpoints', () => {
+    send(base(1, 'h2'));
+    send(created('h1', 2));
+    const events = [
+      remove(keys.subnet(vni, 1) as never, 3),
+      remove(keys.slots(vni, 1) as never, 3),
+      remove(keys.endpoint(vni, 1, slot, hex) as never, 3),
+      remove(keys.byHost('h1', vni, 1, hex) as never, 3),
+    ];
+    expect(send(events)).toEqual({ h1: ['-endpoint 3', ...farewell(3)], h2: farewell(3) });
+  });
+
+  it('keeps revisions of one batch apart: made and gone is told as both, in order', () => {
+    send(base(1, 'h2'));
+    const gone = [
+      remove(keys.endpoint(vni, 1, slot, hex) as never, 3),
+      remove(keys.byHost('h1', vni, 1, hex) as never, 3),
+    ];
+    expect(send([...created('h1', 2), ...gone])).toEqual({
+      h1: [...context(1), '+endpoint 2', '-endpoint 3', ...farewell(3)],
+      h2: ['+endpoint 2', '-endpoint 3'],
+    });
+  });
+
+  it('takes what differs after a compaction in any order', () => {
+    const events = [...created('h1', 5), ...base(4, 'h2')].sort((a, b) => (a.path < b.path ? -1 : 1));
+    expect(send(events, true)).toEqual({
+      h1: [...context(4), '+endpoint 5'],
+      h2: expect.arrayContaining([...context(4), '+endpoint 5']),
+    });
+  });
+});
