@@ -1,6 +1,6 @@
 /** Random writers and random faults: what a watch delivers must be etcd's own history, whatever the seed. */
 import { Vpc } from '@megrez/model';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { keys, type Operation, openStore, prefixes, type Store } from './index';
 import { compact, historyOf, record, sleep, until } from './testing/fixtures';
 import { type Etcd, type FaultyProxy, startEtcd, startProxy } from './testing/index';
@@ -78,13 +78,13 @@ const prepare = async (seed: number) => {
   const proxies = [await startProxy(etcd.endpoint), await startProxy(etcd.endpoint)];
   const store = await openStore({ endpoints: proxies.map(({ endpoint }) => endpoint), watch: tuning });
   const direct = await openStore({ endpoints: [etcd.endpoint], watch: tuning });
-  const close = async () => {
+  onTestFinished(async () => {
     await store.close();
     await direct.close();
     for (const proxy of proxies) await proxy.close();
     await etcd.close();
-  };
-  return { world: { etcd, proxies, random }, store, direct, close };
+  });
+  return { world: { etcd, proxies, random }, store, direct };
 };
 
 const finalRevision = async (store: Store): Promise<number> => {
@@ -104,7 +104,7 @@ const finalRevision = async (store: Store): Promise<number> => {
 test.each(seeds)(
   'seed %i: broken streams, silence, kill -9: exactly the history',
   async (seed) => {
-    const { world, store, direct, close } = await prepare(seed);
+    const { world, store, direct } = await prepare(seed);
     const recorder = await record(store);
     let going = true;
     const writers = Array.from({ length: 3 }, (_, i) => write(direct, randomOf(seed * 100 + i), () => going));
@@ -121,7 +121,6 @@ test.each(seeds)(
     expect(recorder.lines.length).toBeGreaterThan(500);
     expect(store.counters.watch_restarts).toBeGreaterThan(1);
     expect(store.counters.watch_snapshots).toBe(1);
-    await close();
   },
   60_000,
 );
@@ -129,7 +128,7 @@ test.each(seeds)(
 test.each(seeds.slice(0, 1))(
   'seed %i: compactions, too: a part of the history, and the right end',
   async (seed) => {
-    const { world, store, direct, close } = await prepare(seed);
+    const { world, store, direct } = await prepare(seed);
     const [recorder, witness] = [await record(store), await record(direct)];
     let going = true;
     const writers = Array.from({ length: 3 }, (_, i) => write(direct, randomOf(seed * 100 + i), () => going));
@@ -163,7 +162,6 @@ test.each(seeds.slice(0, 1))(
     expect([...recorder.problems, ...witness.problems]).toEqual([]);
     expect(store.counters.watch_snapshots).toBeGreaterThan(2);
     expect(witness.batches.filter(({ snapshot }) => snapshot).length).toBe(1);
-    await close();
   },
   60_000,
 );
