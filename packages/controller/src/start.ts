@@ -79,7 +79,11 @@ const start = async (
     parts.add('metrics', () => http.close());
     metricsAddress = http.address;
   }
-  const presence = await announce(store, log, incarnation, options.relayAddress ?? addresses[0] ?? '');
+  const relayAddress = options.relayAddress ?? addresses[0] ?? '';
+  if (/^(0\.0\.0\.0|\[::\]|unix)/.test(relayAddress)) {
+    log.warn({ relayAddress }, 'controllers on other machines cannot reach this address: set the relay address');
+  }
+  const presence = await announce(store, log, incarnation, relayAddress);
   while (mirror.revision < presence.revision) await mirror.changed.next(1_000);
   const sweep = sweepHeld(context);
   // First of all when it closes: others see it go, its agents leave for another controller, its callers are told.

@@ -1,13 +1,19 @@
-import { addressFromHex, addressHex, hostRange, MegrezError, nthAddress, parseCidr, type Subnet } from '@megrez/model';
-import { type Prefix, prefixes, type Store } from '@megrez/store';
+import { setImmediate } from 'node:timers/promises';
+import { addressHex, type Cidr, hostRange, MegrezError, nthAddress, parseCidr, type Subnet } from '@megrez/model';
+import { slotOf } from '@megrez/ring';
+import { keys, type Prefix, prefixes, type Store } from '@megrez/store';
 import type { Context } from '../context';
 import { subnetKey } from '../mirror';
 import { pages } from '../relay/read';
 
-/** Random probes before the whole subnet is read. */
-export const probes = 6;
-/** Larger subnets are never full: probing goes on. */
+/** Attempts that guess one address, then attempts that look at a sample, then the whole subnet is read. */
+const guesses = 3;
+const samples = 3;
+/** Keys of one request. */
+const sample_size = 100;
+/** Larger subnets are never full: guessing goes on. */
 const scan_limit = 1n << 22n;
+const pause_every = 4_096;
 
 /** A free address, as far as one controller can say; the txn decides. `attempt` counts from 0. */
 export const pickAddress = async (
@@ -19,14 +25,11 @@ export const pickAddress = async (
   const cidr = parseCidr(subnet.cidrs[0] ?? '');
   const { count } = hostRange(cidr);
   if (count <= 0n) throw exhausted(object, subnet);
-  if (attempt < probes || count > scan_limit) {
-    for (let probe = 0; probe < probes; probe += 1) {
-      const address = nthAddress(cidr, 2n + randomBelow(count));
-      if (!avoided(context, subnet, addressHex(address))) return address;
-    }
-    if (count > scan_limit) return nthAddress(cidr, 2n + randomBelow(count));
-  }
-  return scan(context, subnet, object);
+  const found = attempt < guesses ? guess(context, subnet, cidr) : undefined;
+  const sampled = found ?? (attempt < guesses + samples ? await sample(context, subnet, cidr) : undefined);
+  if (sampled !== undefined) return sampled;
+  if (count > scan_limit) return nthAddress(cidr, 2n + randomBelow(count));
+  return scan(context, subnet, cidr, object);
 };
 
 const avoided = ({ recent, mirror }: Context, { vni, number }: Subnet, ip: string): boolean => {
@@ -34,30 +37,49 @@ const avoided = ({ recent, mirror }: Context, { vni, number }: Subnet, ip: strin
   return mirror.held.has(id) || recent.has(id);
 };
 
+const guess = (context: Context, subnet: Subnet, cidr: Cidr): Uint8Array | undefined => {
+  for (let n = 0; n < guesses; n += 1) {
+    const address = nthAddress(cidr, 2n + randomBelow(hostRange(cidr).count));
+    if (!avoided(context, subnet, addressHex(address))) return address;
+  }
+  return undefined;
+};
+
+/** Looks at many random addresses with one request: finds a free one also when nine of ten are taken. */
+const sample = async (context: Context, subnet: Subnet, cidr: Cidr): Promise<Uint8Array | undefined> => {
+  const { vni, number } = subnet;
+  const { count } = hostRange(cidr);
+  const addresses = Array.from({ length: sample_size }, () => nthAddress(cidr, 2n + randomBelow(count)));
+  const wanted = addresses.filter((address) => !avoided(context, subnet, addressHex(address)));
+  const entries = await context.store.getMany(
+    wanted.map((address) => keys.endpoint(vni, number, slotOf(vni, address), addressHex(address))),
+  );
+  return wanted.find((_, n) => entries[n] === undefined);
+};
+
 /**
- * Reads the whole subnet, linearizably, and takes one of the free addresses at random, so that callers who scan at the
- * same time rarely meet. Recently deleted addresses are taken only when nothing else is left.
+ * Reads the whole subnet, linearizably, and takes the first free address behind a random one, so that callers who scan
+ * at the same time rarely meet. Recently deleted addresses are taken only when nothing else is left.
  */
-const scan = async (context: Context, subnet: Subnet, object: string): Promise<Uint8Array> => {
+const scan = async (context: Context, subnet: Subnet, cidr: Cidr, object: string): Promise<Uint8Array> => {
   const { store, recent } = context;
   const { vni, number } = subnet;
-  const cidr = parseCidr(subnet.cidrs[0] ?? '');
   const taken = new Set<string>();
   for await (const path of paths(store, prefixes.endpoints(vni, number))) taken.add(path.slice(-32));
   for await (const path of paths(store, prefixes.held(vni, number))) taken.add(path.slice(-32));
-  const fresh: string[] = [];
-  const used: string[] = [];
   const { count } = hostRange(cidr);
-  for (let n = 0n; n < count; n += 1n) {
-    const ip = addressHex(nthAddress(cidr, 2n + n));
+  const start = randomBelow(count);
+  let used: Uint8Array | undefined;
+  for (let n = 0; n < Number(count); n += 1) {
+    if (n % pause_every === pause_every - 1) await setImmediate();
+    const address = nthAddress(cidr, 2n + ((start + BigInt(n)) % count));
+    const ip = addressHex(address);
     if (taken.has(ip)) continue;
-    if (recent.has(`${subnetKey(vni, number)}/${ip}`)) used.push(ip);
-    else fresh.push(ip);
+    if (!recent.has(`${subnetKey(vni, number)}/${ip}`)) return address;
+    used ??= address;
   }
-  const free = fresh.length > 0 ? fresh : used;
-  const chosen = free[Math.floor(Math.random() * free.length)];
-  if (chosen === undefined) throw exhausted(object, subnet);
-  return addressFromHex(chosen);
+  if (used === undefined) throw exhausted(object, subnet);
+  return used;
 };
 
 async function* paths<T extends object>(store: Store, prefix: Prefix<T>): AsyncGenerator<string> {

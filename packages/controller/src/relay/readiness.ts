@@ -99,7 +99,7 @@ const waitElsewhere = async (
       status.DEADLINE_EXCEEDED,
       status.CANCELLED,
     ];
-    if (!passing.includes(code)) context.log.warn({ error, host, address }, 'a relay could not be asked');
+    if (!passing.includes(code)) context.log.warn({ err: error, host, address }, 'a relay could not be asked');
     return undefined;
   }
 };

@@ -81,10 +81,12 @@ export const startRelay = (context: Context): Relay => {
       const silence = now - session.last_ping_ms;
       if (silence < attached_ms) continue;
       recorded.delete(host);
+      // The agent has long gone to another relay, or to a newer session here.
+      if (mirror.sessions.get(host)?.value.session !== session.id) continue;
       session.abandonWaits();
       log.warn({ host, silence_ms: Math.round(silence) }, 'host detached: its agent is silent');
       withdraw(context, session).catch((error: unknown) => {
-        log.warn({ error, host }, 'the session record of a silent host stays for now');
+        log.warn({ err: error, host }, 'the session record of a silent host stays for now');
         if (!recorded.has(host)) recorded.set(host, session);
       });
     }

@@ -17,7 +17,7 @@ export interface CallStatus {
 export const toMegrezError = (error: unknown, log: Logger): MegrezError => {
   if (error instanceof MegrezError) return error;
   if (error instanceof StoreError && unreachable.has(error.code)) {
-    log.warn({ error }, 'etcd cannot be reached');
+    log.warn({ err: error }, 'etcd cannot be reached');
     return new MegrezError({
       code: 'UNAVAILABLE',
       reason: 'STORE_UNAVAILABLE',
