@@ -52,7 +52,7 @@ async function buildAddon() {
 const entries = {
   megrez: 'packages/cli/src/main.ts',
   demo: 'packages/dev/src/demo/main.ts',
-  bench: 'test/bench/main.ts',
+  bench: 'test/bench/src/main.ts',
 };
 
 async function buildBundles() {
