@@ -1,0 +1,58 @@
+// Behaviours 1 to 5: who reaches whom when endpoints and bouncers lie on the same host or on different ones.
+import type { Endpoint } from '@megrez/model';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createEndpoint, createSubnet, createVpc, type TestCluster, up } from './harness/cluster';
+import { capture, isGeneve } from './harness/frames';
+import { datagrams, ping, stream } from './harness/traffic';
+
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  cluster = await up({ hosts: 4 });
+  await createVpc(cluster, 'acme');
+});
+
+afterAll(() => cluster?.down());
+
+const megabytes = 1 << 20;
+
+/** All three protocols one way. The other endpoint's replies are the other way's traffic already; it is tried by itself too. */
+async function talk(from: Endpoint, to: Endpoint): Promise<void> {
+  expect(await ping(cluster, { endpoint: from }, to.ip)).toEqual({ sent: 10, received: 10, duplicates: 0 });
+  const tcp = await (await stream(cluster, from, to, { bytes: 20 * megabytes })).finish();
+  expect(tcp).toEqual({ sent: 20 * megabytes, received: 20 * megabytes, bad: 0, broken: false });
+  const udp = await (await datagrams(cluster, from, to, { rate: 4000, count: 1000 })).finish();
+  expect(udp).toMatchObject({ sent: 1000, refused: 0, lost: 0, duplicated: 0, misdelivered: 0 });
+}
+
+const layouts = [
+  { title: '1: two hosts, bouncer on a third', hosts: ['h1', 'h2'], bouncers: ['h3'] },
+  { title: '2: two hosts, two bouncers elsewhere', hosts: ['h1', 'h2'], bouncers: ['h3', 'h4'] },
+  { title: '3: bouncer on the host of one of the two', hosts: ['h1', 'h2'], bouncers: ['h2'] },
+  { title: '4: both on one host, bouncer elsewhere', hosts: ['h1', 'h1'], bouncers: ['h3'] },
+  { title: '5: all on one host', hosts: ['h1', 'h1'], bouncers: ['h1'] },
+] as const;
+
+/** Endpoints a and b of a layout's own subnet. */
+async function place(number: number): Promise<readonly [Endpoint, Endpoint]> {
+  const { hosts, bouncers } = layouts[number - 1] as (typeof layouts)[number];
+  await createSubnet(cluster, 'acme', `s${number}`, `10.0.${number}.0/24`, bouncers);
+  const [a, b] = hosts;
+  return [
+    await createEndpoint(cluster, 'acme', `s${number}`, 'a', a),
+    await createEndpoint(cluster, 'acme', `s${number}`, 'b', b),
+  ];
+}
+
+test.for(layouts.map(({ title }, i) => [title, i + 1] as const))(
+  '%s: ICMP, TCP and UDP pass both ways',
+  async ([, number]) => {
+    const [a, b] = await place(number);
+    const isLocal = a.host === b.host;
+    const underlay = isLocal ? await capture(cluster, 'underlay', a.host) : undefined;
+    await talk(a, b);
+    await talk(b, a);
+    const left = (await underlay?.finish())?.filter(isGeneve) ?? [];
+    expect(left, 'traffic of one host stays on it').toEqual([]);
+  },
+);
