@@ -4,7 +4,7 @@ import type { Endpoint } from '@megrez/model';
 import { hostCommand } from '../exec';
 import { agentSocket, layout } from '../layout';
 import type { DevCluster } from '../up';
-import { readMetrics } from './metrics';
+import { readMetrics, type Sample } from './metrics';
 import { median, type Narrator, round } from './narrate';
 import { collect, ping, transfer } from './traffic';
 
@@ -120,9 +120,8 @@ async function lookAtMaps(scene: Scene): Promise<void> {
   }
 }
 
-/** What the bouncer's host did with packets of the tenant, by verdict, summed over its programs. */
-async function verdictsOf({ cluster: { dir } }: Scene, host: string): Promise<ReadonlyMap<string, number>> {
-  const samples = await readMetrics(agentSocket(layout(dir), host));
+/** What a host did with packets of the tenants, by verdict, summed over its programs. */
+function verdictsOf(samples: readonly Sample[]): ReadonlyMap<string, number> {
   const sums = new Map<string, number>();
   for (const { name, labels, value } of samples) {
     if (name === 'megrez_packets_total' && labels.verdict && labels.verdict !== 'pass' && value > 0) {
@@ -132,10 +131,15 @@ async function verdictsOf({ cluster: { dir } }: Scene, host: string): Promise<Re
   return sums;
 }
 
-async function lookAtBouncer(scene: Scene): Promise<void> {
-  const { tell } = scene;
+/** Where lookups are answered first. */
+const hooks: Readonly<Record<string, string>> = { native: 'native XDP', generic: 'generic XDP', tc: 'tc' };
+
+async function lookAtBouncer({ cluster: { dir }, tell }: Scene): Promise<void> {
   tell.step(`What ${bouncer}, the bouncer, saw of all this`);
-  const verdicts = await verdictsOf(scene, bouncer);
+  const samples = await readMetrics(agentSocket(layout(dir), bouncer));
+  const hook = samples.find(({ name, value }) => name === 'megrez_nic_hook' && value === 1)?.labels.hook ?? '';
+  tell.told(`it answers lookups in ${hooks[hook] ?? hook}`, hook !== '');
+  const verdicts = verdictsOf(samples);
   const answered = verdicts.get('answered') ?? 0;
   tell.told(
     `${answered} ARP requests answered: two frames per direction (a request in, its reply out), ${2 * answered} in all`,
