@@ -1,9 +1,10 @@
 // `npm test`: setup, every vitest project, and the plain count as the last line.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { requireRoot } from './machine.mjs';
 import { cache, dist, node, root } from './paths.mjs';
 import { setup } from './setup.mjs';
+import { files } from './stamp.mjs';
 import { foreground, run } from './step.mjs';
 
 /** The line that ends every run: `3 passed, 0 failed` and, when there are any, `, 1 skipped`. */
@@ -21,10 +22,10 @@ export function count(report, exitCode) {
   return { passed: report.numPassedTests, failed: failed === 0 && exitCode !== 0 ? 1 : failed, skipped };
 }
 
-/** Clusters that a killed test run left behind. */
+/** Ends the clusters that a killed test run left behind, wherever below `clusters` they are. */
 async function removeLeftovers(clusters) {
-  for (const name of readdirSync(clusters)) {
-    await run(node, [join(dist, 'megrez.mjs'), 'dev', 'down', '--dir', join(clusters, name)]);
+  for (const state of files(clusters, (path) => path.endsWith('/state.json'))) {
+    await run(node, [join(dist, 'megrez.mjs'), 'dev', 'down', '--dir', dirname(state)]);
   }
   rmSync(clusters, { recursive: true, force: true });
 }
