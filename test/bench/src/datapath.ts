@@ -1,0 +1,88 @@
+/** Megrez and bridge + VXLAN on the same machine in turns: A B A B, `rounds` times on each underlay. */
+import { isDeepStrictEqual } from 'node:util';
+import { startMegrez } from './megrez';
+import type { Options } from './options';
+import type { Figure } from './report';
+import { startRival } from './rival';
+import { conditions, type Side, setUnderlay } from './side';
+import { flood, ping, type Tools, tcp, udpRoundTrip } from './traffic';
+
+interface Measure {
+  readonly section: 'tcp' | 'rtt' | 'udp';
+  readonly name: string;
+  readonly unit: string;
+  readonly target?: Figure['target'];
+  readonly take: (side: Side, tools: Tools) => Promise<number>;
+}
+
+const measures: readonly Measure[] = [
+  {
+    ...{ section: 'tcp', name: 'TCP, one stream', unit: 'Gbit/s' },
+    target: { is: 'at least', value: 1.2 },
+    take: (side, tools) => tcp(side, 1, tools),
+  },
+  { section: 'tcp', name: 'TCP, four streams', unit: 'Gbit/s', take: (side, tools) => tcp(side, 4, tools) },
+  {
+    ...{ section: 'rtt', name: 'RTT, flood ping (mean)', unit: 'µs' },
+    target: { is: 'at most', value: 0.55 },
+    take: ping,
+  },
+  {
+    ...{ section: 'rtt', name: 'RTT, UDP between processes (p50)', unit: 'µs' },
+    take: async (side, tools) => (await udpRoundTrip(side, tools)).p50_us,
+  },
+  {
+    ...{ section: 'udp', name: 'UDP, 64-byte packets', unit: '/s' },
+    target: { is: 'at least', value: 1.6 },
+    take: flood,
+  },
+];
+
+/** A path that is there before anything is measured; a lease or a table entry that runs out belongs to the figure. */
+async function warmUp(side: Side, tools: Tools): Promise<void> {
+  await ping(side, { ...tools, duration_ms: 100 });
+  await tcp(side, 1, { ...tools, duration_ms: 1000 });
+}
+
+async function assertSameConditions(sides: readonly Side[], signal: AbortSignal): Promise<void> {
+  const [one = [], other = []] = await Promise.all(sides.map((side) => conditions(side, signal)));
+  if (isDeepStrictEqual(one, other)) return;
+  const differing = one.flatMap((line, i) => (line === other[i] ? [] : [`${line} / ${other[i]}`]));
+  throw new Error(`the two sides cannot be compared: ${differing.join('; ')}`);
+}
+
+export async function measureDatapath(
+  dir: string,
+  options: Options,
+  tools: Tools,
+  told: (text: string) => void,
+): Promise<readonly Figure[]> {
+  const { signal } = tools;
+  const wanted = measures.filter(({ section }) => options.only.has(section));
+  if (wanted.length === 0) return [];
+  const sides: Side[] = [];
+  try {
+    sides.push(await startMegrez(dir, signal));
+    sides.push(await startRival(signal));
+    const figures: Figure[] = [];
+    for (const underlay of options.underlays) {
+      for (const side of sides) await setUnderlay(side, underlay, signal);
+      await assertSameConditions(sides, signal);
+      for (const side of sides) await warmUp(side, tools);
+      const values = wanted.map(() => ({ megrez: [] as number[], vxlan: [] as number[] }));
+      for (let round = 1; round <= options.rounds; round += 1) {
+        for (const [i, { take }] of wanted.entries()) {
+          for (const side of sides) values[i]?.[side.name].push(await take(side, tools));
+        }
+        told(`underlay ${underlay}: round ${round} of ${options.rounds}`);
+      }
+      for (const [i, { name, unit, target }] of wanted.entries()) {
+        const { megrez = [], vxlan = [] } = values[i] ?? {};
+        figures.push({ name: `${name}; underlay ${underlay}`, unit, megrez, vxlan, ...(target ? { target } : {}) });
+      }
+    }
+    return figures;
+  } finally {
+    for (const side of sides) await side.close();
+  }
+}

@@ -1,0 +1,65 @@
+// `npm run bench`. Starts what it measures, prints a table, writes JSON and leaves nothing behind, also after Ctrl-C.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, cpus, release } from 'node:os';
+import { dirname, join } from 'node:path';
+import { measureDatapath } from './datapath';
+import { type Options, parseOptions, UsageError, usage } from './options';
+import { run } from './process';
+import { type Figure, summarise, table } from './report';
+
+/** Where dist/ and test/ are: this runs from a bundle in dist/. */
+const root = join(import.meta.dirname, '..');
+
+async function measure(options: Options, dir: string, signal: AbortSignal): Promise<readonly Figure[]> {
+  const started = performance.now();
+  const told = (text: string) =>
+    process.stderr.write(`  ${((performance.now() - started) / 1000).toFixed(0).padStart(4)} s  ${text}\n`);
+  const udp = join(dir, 'udp');
+  await run(['gcc', '-O2', '-Wall', '-Wextra', '-o', udp, join(root, 'test/bench/native/udp.c')], signal);
+  const tools = { udp, duration_ms: options.duration_ms, signal };
+  const figures = [...(await measureDatapath(join(dir, 'datapath'), options, tools, told))];
+  return figures;
+}
+
+function record(options: Options, figures: readonly Figure[]): string {
+  const date = new Date().toISOString();
+  const json = options.json ?? join(root, 'test/bench/results', `${date.replaceAll(':', '')}.json`);
+  const lines = figures.map(summarise);
+  const machine = { kernel: release(), cpus: cpus().length, cpu: cpus()[0]?.model, node: process.version };
+  mkdirSync(dirname(json), { recursive: true });
+  writeFileSync(json, `${JSON.stringify({ date, machine, arguments: process.argv.slice(2), lines }, undefined, 2)}\n`);
+  process.stdout.write(`\n${table(lines)}`);
+  return json;
+}
+
+/** @returns the exit code: figures that are not reached are told, and no failure */
+async function bench(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2));
+  const interrupt = new AbortController();
+  let code = 0;
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      code = 128 + constants.signals[name];
+      interrupt.abort();
+    });
+  }
+  const dir = mkdtempSync('/run/megrez-bench-');
+  try {
+    const figures = await measure(options, dir, interrupt.signal);
+    process.stderr.write(`  ${record(options, figures)}\n`);
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    process.stderr.write('interrupted; nothing is left\n');
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+  return code;
+}
+
+try {
+  process.exitCode = await bench();
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  process.stderr.write(`bench: ${error.message}\n${usage}\n`);
+  process.exitCode = 2;
+}
