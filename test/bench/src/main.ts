@@ -2,7 +2,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, cpus, release } from 'node:os';
 import { dirname, join } from 'node:path';
+import { devDown, devUp } from '@megrez/dev';
+import { measureBulk } from './bulk';
+import { measureCreations } from './creations';
 import { measureDatapath } from './datapath';
+import { measureInterfaces, measureMap } from './kernel';
 import { type Options, parseOptions, UsageError, usage } from './options';
 import { run } from './process';
 import { type Figure, summarise, table } from './report';
@@ -17,8 +21,31 @@ async function measure(options: Options, dir: string, signal: AbortSignal): Prom
   const udp = join(dir, 'udp');
   await run(['gcc', '-O2', '-Wall', '-Wextra', '-o', udp, join(root, 'test/bench/native/udp.c')], signal);
   const tools = { udp, duration_ms: options.duration_ms, signal };
-  const figures = [...(await measureDatapath(join(dir, 'datapath'), options, tools, told))];
+  const { only } = options;
+  const figures: Figure[] = [];
+  const ups_s: number[] = [];
+  const upTook = (up_ms: number) => void ups_s.push(up_ms / 1000);
+  figures.push(...(await measureDatapath(join(dir, 'datapath'), options, tools, told)));
+  if (only.has('create')) figures.push(...(await measureCreations(dir, options, tools, told, upTook)));
+  if (only.has('rate') || only.has('memory')) figures.push(...(await measureBulk(dir, options, tools, told, upTook)));
+  if (only.has('map')) figures.push(await measureMap(options.map_entries));
+  if (only.has('interface')) {
+    figures.push(...(await measureInterfaces(join(dir, 'interfaces'), root, options.sizes, signal)));
+  }
+  if (only.has('up')) figures.push(await measureUp(join(dir, 'up'), ups_s));
   return figures;
+}
+
+/** Three starts of a cluster; what was started for other figures counts. */
+async function measureUp(dir: string, ups_s: readonly number[]): Promise<Figure> {
+  const all_s = [...ups_s];
+  while (all_s.length < 3) {
+    const from = performance.now();
+    await devUp({ dir, hosts: 3 });
+    all_s.push((performance.now() - from) / 1000);
+    await devDown({ dir });
+  }
+  return { name: 'megrez dev up --hosts 3', unit: 's', megrez: all_s, target: { is: 'at most', value: 5 } };
 }
 
 function record(options: Options, figures: readonly Figure[]): string {

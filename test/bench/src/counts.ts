@@ -1,0 +1,38 @@
+/** What creations cost in operations, by everybody's own counters. */
+import { type Control, create, managed, remove } from './control';
+import { type Sample, scrape } from './metrics';
+
+/** Per creation. */
+export interface Counts {
+  readonly etcd: number;
+  readonly messages: number;
+  readonly writes: number;
+}
+
+/** What happens without any creation, too: heartbeats, leases. */
+const isRegular = ({ name, labels }: Sample) =>
+  (name === 'megrez_session_messages_total' && /ping|pong/i.test(labels.kind ?? '')) ||
+  (name === 'megrez_store_operations' && !(labels.kind ?? '').startsWith('requests_')) ||
+  (name === 'megrez_map_writes_total' && labels.map === 'attached');
+
+const sum = (samples: readonly Sample[], name: string) =>
+  samples.filter((sample) => sample.name === name && !isRegular(sample)).reduce((total, { value }) => total + value, 0);
+
+async function read({ controller, agents }: Control): Promise<Counts> {
+  const [own, ...theirs] = await Promise.all([controller, ...agents].map(scrape));
+  return {
+    etcd: sum(own ?? [], 'megrez_store_operations'),
+    messages: sum(own ?? [], 'megrez_session_messages_total'),
+    writes: theirs.reduce((total, samples) => total + sum(samples, 'megrez_map_writes_total'), 0),
+  };
+}
+
+/** Counts of `creations` endpoints with an interface, one after the other, per creation; they are deleted again. */
+export async function countCreations(control: Control, creations: number): Promise<Counts> {
+  const before = await read(control);
+  for (let i = 0; i < creations; i += 1) await create(control, `counted-${i}`, 'h1', managed);
+  const after = await read(control);
+  for (let i = 0; i < creations; i += 1) await remove(control, `counted-${i}`);
+  const per = (name: keyof Counts) => (after[name] - before[name]) / creations;
+  return { etcd: per('etcd'), messages: per('messages'), writes: per('writes') };
+}
