@@ -163,7 +163,7 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
 
   return {
     ensure: async (own, subnet, beforeUp) => {
-      const { endpoint, ip } = own;
+      const { endpoint } = own;
       const place = placeOf(endpoint);
       if (place === undefined) return;
       if (subnet === undefined) {

@@ -86,7 +86,10 @@ export const openNextHops = (rows: Rows, log: Logger): NextHops => {
   };
 
   const onNeighbour = (event: NeighbourEvent): void => {
-    if (event.event === 'overrun') return lookAgain();
+    if (event.event === 'overrun') {
+      lookAgain();
+      return;
+    }
     for (const [address, hop] of hops) {
       if (hop.ifindex !== event.ifindex || hop.neighbour !== event.ip) continue;
       if (event.event === 'deleted') void look(address, hop);

@@ -104,8 +104,9 @@ export const openReconciler = (
     const before = known.interfaces.get(work.id);
     const { subnet } = contextOf(known, host);
     await interfaces.ensure(own, subnet(own.endpoint.vni, own.endpoint.subnetNumber), (facts) => {
-      if (before !== undefined && before.ifindex !== facts.ifindex)
-        portKeys(before.ifindex).forEach((key) => rows.remove(key));
+      if (before !== undefined && before.ifindex !== facts.ifindex) {
+        for (const key of portKeys(before.ifindex)) rows.remove(key);
+      }
       known.interfaces.set(work.id, facts);
       applyRows(work);
     });

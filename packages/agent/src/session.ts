@@ -103,7 +103,10 @@ export const keepSession = (servers: readonly string[], handlers: SessionHandler
     let heard_at = performance.now();
     const pings = new Map<number, bigint>();
     const ping = (): void => {
-      if (performance.now() - heard_at > silent_ms) return end(new Error(`${server} does not answer`));
+      if (performance.now() - heard_at > silent_ms) {
+        end(new Error(`${server} does not answer`));
+        return;
+      }
       number += 1;
       pings.set(number, process.hrtime.bigint());
       for (const old of pings.keys()) if (old < number - 8) pings.delete(old);

@@ -1,0 +1,300 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatAddress, formatMac } from '@megrez/model';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { bundleAgent, startHost, type TestHost } from './testing/host';
+import { endpointChange, endpointDeletion, subnetChange, tableChange, vni, vpcChange } from './testing/intent';
+import { type Relay, startRelay } from './testing/relay';
+
+const other = { host: 'h2', address: '192.0.2.2' };
+const self = { host: 'h1', address: '192.0.2.1' };
+const introduction = [vpcChange(), subnetChange(), tableChange(other)];
+
+let bundle: Awaited<ReturnType<typeof bundleAgent>>;
+let host: TestHost;
+let relay: Relay;
+
+beforeAll(async () => {
+  bundle = await bundleAgent();
+});
+afterAll(() => bundle.remove());
+beforeEach(async () => {
+  host = await startHost(bundle.path);
+  relay = await startRelay(join(host.directory, 'relay'));
+});
+afterEach(async () => {
+  await host.close();
+  await relay.close();
+});
+
+const links = async (): Promise<readonly string[]> =>
+  (await host.exec('ip', '-o', 'link')).split('\n').flatMap((line) => /^\d+: (mz[^@:]*)/.exec(line)?.[1] ?? []);
+const pins = async (): Promise<string> => host.exec('ls', '/sys/fs/bpf/megrez/links');
+const namespaces = (): Promise<string> => host.exec('ls', join(host.state, 'netns'));
+const metric = async (line: string): Promise<number> => {
+  const { body } = await host.metrics();
+  const found = body.split('\n').find((text) => text.startsWith(`${line} `));
+  if (found === undefined) throw new Error(`no metric ${line}`);
+  return Number(found.slice(line.length + 1));
+};
+
+test('an endpoint is made, served, and leaves nothing behind', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  expect(session.hello).toMatchObject({ host: 'h1', address: '192.0.2.1', report: { nic: 'eth0', endpointMtu: 1386 } });
+  expect((await host.metrics('/healthz')).status).toBe(200);
+  expect((await host.metrics('/readyz')).status).toBe(503);
+  await session.send(introduction, { snapshot: true, end: true });
+  expect((await host.metrics('/readyz')).status).toBe(200);
+
+  expect((await session.send([endpointChange({ ip: '10.0.1.7' }, 10)])).failures).toEqual([]);
+  const [name] = await links();
+  const link = await host.exec('ip', '-d', 'link', 'show', name as string);
+  expect(link).toContain('NOARP');
+  expect(link).toContain('mtu 1386');
+  expect(link).toContain(`alias megrez:${vni}/10.0.1.7`);
+  expect(link).toContain('gso_max_size 65422');
+  expect(await host.exec('cat', `/proc/sys/net/ipv6/conf/${name}/disable_ipv6`)).toBe('1\n');
+  const inside = await host.inside('a', 'ip', 'address', 'show', 'eth0');
+  expect(inside).toContain('10.0.1.7/24');
+  expect(inside).toContain('02:4d:0a:00:01:07');
+  expect(await host.inside('a', 'ip', 'route')).toContain('default via 10.0.1.1');
+  // The gateway is the program on the host's end.
+  expect(await host.inside('a', 'ping', '-c', '1', '-W', '2', '10.0.1.1')).toContain('1 received');
+  const [port] = await host.map('ports');
+  expect(port?.value).toMatchObject({ vni, subnet: 3, generation: 10, mtu: 1386 });
+  expect(await metric('megrez_packets_total{program="endpoint",verdict="ping_gateway"}')).toBe(1);
+  const sent = '{vpc="acme",subnet="web",endpoint="a",direction="sent"}';
+  expect(await metric(`megrez_endpoint_packets_total${sent}`)).toBeGreaterThanOrEqual(2);
+
+  expect((await session.send([endpointDeletion('10.0.1.7', 11)])).failures).toEqual([]);
+  expect(await links()).toEqual([]);
+  expect((await pins()).split('\n')).not.toContainEqual(expect.stringContaining('endpoint-'));
+  expect(await namespaces()).toBe('');
+  for (const map of ['ports', 'endpoints', 'budgets', 'traffic', 'mappings'] as const) {
+    expect(await host.map(map)).toEqual([]);
+  }
+});
+
+test('a deletion survives a namespace in use, and one that somebody took away', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send(introduction, { snapshot: true, end: true });
+  await session.send([
+    endpointChange({ ip: '10.0.1.7', name: 'a' }, 10),
+    endpointChange({ ip: '10.0.1.8', name: 'b' }, 11),
+  ]);
+  const inUse = host.inside('a', 'sleep', '2');
+  await host.exec('umount', join(host.state, 'netns', 'acme.web.b'));
+  await host.exec('rm', join(host.state, 'netns', 'acme.web.b'));
+  const ack = await session.send([endpointDeletion('10.0.1.7', 12), endpointDeletion('10.0.1.8', 13)]);
+  expect(ack.failures).toEqual([]);
+  expect(await links()).toEqual([]);
+  expect(await namespaces()).toBe('');
+  expect(await host.map('ports')).toEqual([]);
+  await inUse;
+});
+
+test('a killed agent that starts again changes nothing, and removes what was deleted meanwhile', async () => {
+  host.start(relay.address);
+  const first = await host.alive(relay.session());
+  const keep = endpointChange({ ip: '10.0.1.7', name: 'a' }, 10);
+  const foreign = endpointChange({ ip: '10.0.1.9', host: 'h2', hostAddress: '192.0.2.2' }, 12);
+  const gone = endpointChange({ ip: '10.0.1.8', name: 'b' }, 11);
+  const mine = tableChange(self);
+  await first.send([vpcChange(), subnetChange(), mine, keep, gone, foreign], { snapshot: true, end: true });
+  const before = {
+    link: await host.exec('ip', '-o', 'link'),
+    config: await host.map('config'),
+    ports: await host.map('ports'),
+  };
+  expect((await host.map('mappings')).length).toBe(3);
+  await host.kill();
+
+  host.start(relay.address);
+  const second = await host.alive(relay.session());
+  expect(second.hello.storeId).toBe(relay.storeId);
+  // Half a snapshot proves nothing.
+  await second.send([vpcChange(), subnetChange(), mine], { snapshot: true });
+  expect(await host.map('config')).toEqual(before.config);
+  expect(await host.map('ports')).toEqual(before.ports);
+  expect((await host.map('mappings')).length).toBe(3);
+  expect(await links()).toHaveLength(2);
+
+  await second.send([keep], { snapshot: true, end: true });
+  expect(await links()).toHaveLength(1);
+  const kept = await host.map('ports');
+  expect(before.ports).toContainEqual(kept[0]);
+  expect((await host.map('mappings')).map(({ key }) => formatAddress(key.ip))).toEqual(['10.0.1.7']);
+  expect(await namespaces()).toBe('acme.web.a\n');
+  expect(await metric('megrez_map_writes_total{map="ports",operation="put"}')).toBe(0);
+  expect(await host.inside('a', 'ping', '-c', '1', '-W', '2', '10.0.1.1')).toContain('1 received');
+});
+
+test('a session that breaks in its snapshot prunes nothing; the next one is complete', async () => {
+  host.start(relay.address);
+  const first = await host.alive(relay.session());
+  await first.send([...introduction, endpointChange({}, 10)], { snapshot: true, end: true });
+  first.end();
+  const second = await host.alive(relay.session());
+  await second.send([vpcChange()], { snapshot: true });
+  second.end();
+  const third = await host.alive(relay.session());
+  expect(await links()).toHaveLength(1);
+  expect((await host.map('slots')).length).toBe(256);
+  await third.send([], { snapshot: true, end: true });
+  expect(await links()).toEqual([]);
+  expect(await host.map('slots')).toEqual([]);
+  expect(await host.map('networks')).toEqual([]);
+});
+
+test('an endpoint in a namespace that does not exist is a failure of its own', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send(introduction, { snapshot: true, end: true });
+  const netns = { path: '/run/nowhere', interface: '' };
+  const { failures } = await session.send([
+    endpointChange({ ip: '10.0.1.7', attachment: { kind: { oneofKind: 'netns', netns } } }, 10),
+    endpointChange({ ip: '10.0.1.8', name: 'b' }, 11),
+  ]);
+  expect(failures).toMatchObject([{ generation: 10, vni, ip: '10.0.1.7', reason: 'NETNS_NOT_FOUND' }]);
+  expect(await links()).toHaveLength(1);
+  expect((await host.map('ports')).map(({ value }) => formatAddress(value.ip))).toEqual(['10.0.1.8']);
+  expect(await namespaces()).toBe('acme.web.b\n');
+  await vi.waitFor(() => expect(session.pings.at(-1)?.report?.problems.join()).toContain('/run/nowhere'));
+});
+
+test('an endpoint lives in a namespace that was there before, under the name asked for', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send(introduction, { snapshot: true, end: true });
+  await host.exec('ip', 'netns', 'add', 'mza-given');
+  try {
+    const netns = { path: '/run/netns/mza-given', interface: 'pod0' };
+    const given = { attachment: { kind: { oneofKind: 'netns' as const, netns } } };
+    expect((await session.send([endpointChange(given, 10)])).failures).toEqual([]);
+    expect(await host.exec('ip', '-n', 'mza-given', 'address', 'show', 'pod0')).toContain('10.0.1.7/24');
+    // A second endpoint cannot have the same interface.
+    const { failures } = await session.send([endpointChange({ ip: '10.0.1.8', name: 'b', ...given }, 11)]);
+    expect(failures).toMatchObject([{ ip: '10.0.1.8', reason: 'INTERFACE_EXISTS' }]);
+    await session.send([endpointDeletion('10.0.1.7', 12)]);
+    expect(await host.exec('ip', '-n', 'mza-given', '-o', 'link')).not.toContain('pod0');
+    expect(existsSync('/run/netns/mza-given')).toBe(true);
+  } finally {
+    await host.exec('ip', 'netns', 'delete', 'mza-given');
+  }
+});
+
+test('a tap is made in the host, without an address', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send(introduction, { snapshot: true, end: true });
+  const attachment = { kind: { oneofKind: 'tap' as const, tap: { name: 'vm0' } } };
+  expect((await session.send([endpointChange({ attachment }, 10)])).failures).toEqual([]);
+  expect(await host.exec('ip', '-d', 'link', 'show', 'vm0')).toContain('tun type tap');
+  expect((await host.map('endpoints'))[0]?.value.flags).toBe(0);
+  await session.send([endpointDeletion('10.0.1.7', 11)]);
+  expect(await host.exec('ip', '-o', 'link')).not.toContain('vm0');
+});
+
+test('a bouncer has mappings and holdings, and says what it would answer', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  const foreign = endpointChange({ ip: '10.0.1.9', host: 'h2', hostAddress: '192.0.2.2' }, 10);
+  await session.send([vpcChange(), subnetChange(), tableChange(self)], { snapshot: true });
+  // Its mappings are not complete yet.
+  expect(await host.map('holdings')).toEqual([]);
+  await session.send([foreign], { snapshot: true, end: true });
+  expect((await host.map('holdings')).length).toBe(256);
+  expect(await session.ask(vni, '10.0.1.9')).toMatchObject({ found: true, hostAddress: '192.0.2.2', generation: 10 });
+  expect(await session.ask(vni, '10.0.1.10')).toMatchObject({ found: false });
+  // A lower generation never replaces a higher one.
+  await session.send([endpointChange({ ip: '10.0.1.9', host: 'h3', hostAddress: '192.0.2.3' }, 9)]);
+  await session.send([endpointDeletion('10.0.1.9', 9)]);
+  expect(await session.ask(vni, '10.0.1.9')).toMatchObject({ found: true, hostAddress: '192.0.2.2' });
+  await session.send([endpointDeletion('10.0.1.9', 11)]);
+  expect(await host.map('mappings')).toEqual([]);
+});
+
+test('revisions of a restored store count, although they are lower', async () => {
+  host.start(relay.address);
+  const first = await host.alive(relay.session());
+  const at = (address: string, generation: number) =>
+    endpointChange({ ip: '10.0.1.9', host: 'h2', hostAddress: address }, generation);
+  await first.send([vpcChange(), subnetChange(), tableChange(self), at('192.0.2.2', 50)], {
+    snapshot: true,
+    end: true,
+  });
+  relay.storeId = 'restored';
+  first.end();
+  const second = await host.alive(relay.session());
+  await second.send([vpcChange(), subnetChange(), tableChange(self), at('192.0.2.3', 20)], {
+    snapshot: true,
+    end: true,
+  });
+  expect(await second.ask(vni, '10.0.1.9')).toMatchObject({ hostAddress: '192.0.2.3', generation: 20 });
+});
+
+test('next hops of the owners are in the kernel when their table is acknowledged', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send(introduction, { snapshot: true, end: true });
+  const [hop] = await host.map('next_hops');
+  const far = await host.exec('ip', 'neigh', 'show', '192.0.2.2');
+  expect(formatAddress(hop?.key.host as Uint8Array)).toBe('192.0.2.2');
+  expect(far).toContain(formatMac(hop?.value.destination as Uint8Array));
+  expect(far).toContain('managed');
+  // An owner that cannot be reached holds its table up for a second, and is a problem.
+  await session.send([tableChange({ host: 'h9', address: '192.0.2.99' }, 20)]);
+  await vi.waitFor(() => expect(session.pings.at(-1)?.report?.problems.join()).toContain('192.0.2.99'));
+  expect(await host.map('next_hops')).toEqual([]);
+});
+
+test('attached is a deadline that only answered pings push on', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await vi.waitFor(() => expect(session.pings.length).toBeGreaterThan(1));
+  const until = async () => (await host.map('attached'))[0]?.value.until ?? -1n;
+  // Nothing is attached before its rows are complete.
+  expect(await until()).toBe(0n);
+  await session.send(introduction, { snapshot: true, end: true });
+  await vi.waitFor(async () => expect(await until()).toBeGreaterThan(process.hrtime.bigint()), { timeout: 5_000 });
+  expect(await until()).toBeLessThanOrEqual(process.hrtime.bigint() + 2_000_000_000n);
+  relay.answers = false;
+  await vi.waitFor(async () => expect(await until()).toBeLessThan(process.hrtime.bigint()), { timeout: 10_000 });
+  // The agent gives the silent controller up and finds the next one.
+  relay.answers = true;
+  const next = await host.alive(relay.session());
+  await next.send(introduction, { snapshot: true, end: true });
+  await vi.waitFor(async () => expect(await until()).toBeGreaterThan(process.hrtime.bigint()), { timeout: 5_000 });
+});
+
+test('without a controller the datapath stays as it is', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send([...introduction, endpointChange({}, 10)], { snapshot: true, end: true });
+  await host.kill();
+  await relay.close();
+  host.start(relay.address);
+  await vi.waitFor(() => expect(host.log()).toContain('no session'), { timeout: 10_000 });
+  expect(await links()).toHaveLength(1);
+  expect(await host.inside('a', 'ping', '-c', '1', '-W', '2', '10.0.1.1')).toContain('1 received');
+  expect((await host.map('config'))[0]?.value.soft_lease_ns).toBe(5_000_000_000n);
+});
+
+test('100,000 mappings fit into 96 MiB', { timeout: 120_000 }, async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send([vpcChange(), subnetChange(), tableChange(self)], { snapshot: true });
+  const page = (from: number) =>
+    Array.from({ length: 2_000 }, (_, i) => {
+      const n = from + i;
+      const ip = `10.${1 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
+      return endpointChange({ ip, host: 'h2', hostAddress: '192.0.2.2', name: `e${n}` }, 100 + n);
+    });
+  for (let n = 0; n < 100_000; n += 2_000) await session.send(page(n), { snapshot: true });
+  await session.send([], { snapshot: true, end: true });
+  expect(await metric('megrez_map_entries{map="mappings"}')).toBe(100_000);
+  const status = readFileSync(`/proc/${host.agent?.pid}/status`, 'utf8');
+  expect(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])).toBeLessThan(96 * 1_024);
+});

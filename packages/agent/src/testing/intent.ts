@@ -1,0 +1,81 @@
+import { type Change, defaultMac, Endpoint, parseAddress, SlotState, Subnet, Vpc } from '@megrez/model';
+import { slotOf } from '@megrez/ring';
+
+/** Objects of one VPC `acme` (VNI 7) with one subnet `web` (10.0.1.0/24), as a controller tells of them. */
+export const vni = 7;
+export const subnet_number = 3;
+const meta = (generation: number) => ({ generation, requestId: '', createdAtMs: 0, deleting: false });
+
+export const vpcChange = (generation = 1, deleted = false): Change => ({
+  generation,
+  deleted,
+  object: { oneofKind: 'vpc', vpc: Vpc.create({ name: 'acme', vni, cidrs: ['10.0.0.0/16'], meta: meta(generation) }) },
+});
+
+export const subnetChange = (generation = 2, deleted = false): Change => ({
+  generation,
+  deleted,
+  object: {
+    oneofKind: 'subnet',
+    subnet: Subnet.create({
+      vpc: 'acme',
+      name: 'web',
+      vni,
+      number: subnet_number,
+      cidrs: ['10.0.1.0/24'],
+      gateways: ['10.0.1.1'],
+      meta: meta(generation),
+    }),
+  },
+});
+
+/** Every slot at one owner. */
+export const tableChange = (
+  owner: { readonly host: string; readonly address: string },
+  generation = 3,
+  deleted = false,
+): Change => ({
+  generation,
+  deleted,
+  object: {
+    oneofKind: 'table',
+    table: {
+      vni,
+      subnet: subnet_number,
+      epoch: 1,
+      generation,
+      owners: [owner],
+      slots: Array.from({ length: 256 }, () => ({ holders: [{ owner: 0, state: SlotState.SERVING }] })),
+    },
+  },
+});
+
+export const endpointChange = (fields: Partial<Endpoint>, generation: number, deleted = false): Change => {
+  const ip = fields.ip ?? '10.0.1.7';
+  const address = parseAddress(ip);
+  const endpoint = Endpoint.create({
+    meta: meta(generation),
+    vpc: 'acme',
+    subnet: 'web',
+    name: 'a',
+    host: 'h1',
+    hostAddress: '192.0.2.1',
+    mac: defaultMac(address),
+    vni,
+    subnetNumber: subnet_number,
+    slot: slotOf(vni, address),
+    ...fields,
+    ip,
+  });
+  return { generation, deleted, object: { oneofKind: 'endpoint', endpoint } };
+};
+
+/** What a deletion says. */
+export const endpointDeletion = (ip: string, generation: number): Change => ({
+  generation,
+  deleted: true,
+  object: {
+    oneofKind: 'endpoint',
+    endpoint: Endpoint.create({ vni, subnetNumber: subnet_number, ip, slot: slotOf(vni, parseAddress(ip)) }),
+  },
+});
