@@ -21,14 +21,21 @@ static __always_inline enum verdict bouncer_packet(struct xdp_md *ctx, __u64 now
 	struct config *self;
 	enum verdict verdict;
 	__u32 zero = 0;
+	__u32 options;
 
 	self = bpf_map_lookup_elem(&config, &zero);
 	if (!self)
 		return VERDICT_PASS;
-	verdict = parse_tunnel(&view, self, &tunnel);
+	verdict = parse_tunnel(&view, self, &tunnel, &options);
 	if (verdict != CONTINUE)
 		return verdict;
 	*vni = tunnel.vni;
+	if (options)
+		verdict = parse_options(&view, options, &tunnel);
+	if (verdict != CONTINUE)
+		return verdict;
+	if (!underlay_accepts(&tunnel.source))
+		return VERDICT_FORGED_SOURCE;
 	option = at(&view, tunnel.path, sizeof(*option));
 	if (!tunnel.path || !option || option->op != OP_ASK)
 		return VERDICT_PASS;

@@ -270,7 +270,7 @@ static __always_inline enum verdict endpoint_packet(struct outgoing *out)
 	out->about.vni = out->port->vni;
 	if (out->skb->vlan_present)
 		return VERDICT_VLAN;
-	view = view_of_headers(out->skb, sizeof(struct ethhdr) + 64);
+	view = view_of_headers(out->skb, FRAME_HEADERS);
 	verdict = parse_frame(&view, 0, out->skb->len, &out->frame);
 	if (verdict == CONTINUE)
 		verdict = check_source(out);

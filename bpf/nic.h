@@ -234,16 +234,24 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 	enum verdict verdict;
 	struct view view;
 	__u32 zero = 0;
+	__u32 options;
 
 	in->config = bpf_map_lookup_elem(&config, &zero);
 	if (!in->config)
 		return VERDICT_PASS;
 	if (in->skb->protocol != bpf_htons(ETH_P_IP))
 		return VERDICT_PASS;
-	view = view_of_headers(in->skb, HEADERS_MAX);
-	verdict = parse_tunnel(&view, in->config, &in->tunnel);
+	view = view_of_headers(in->skb, sizeof(struct outer_headers));
+	verdict = parse_tunnel(&view, in->config, &in->tunnel, &options);
 	if (verdict != CONTINUE)
 		return verdict;
+	view = view_of_headers(in->skb, sizeof(struct outer_headers) + options + FRAME_HEADERS);
+	if (options)
+		verdict = parse_options(&view, options, &in->tunnel);
+	if (verdict != CONTINUE)
+		return verdict;
+	if (!underlay_accepts(&in->tunnel.source))
+		return VERDICT_FORGED_SOURCE;
 	verdict = parse_frame(&view, in->tunnel.inner, in->skb->len, &in->frame);
 	if (verdict != CONTINUE)
 		return verdict;

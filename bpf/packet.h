@@ -20,6 +20,9 @@
 
 #define CONTINUE VERDICT_COUNT
 
+/* Of a tenant's frame, what the programs read: Ethernet, and ARP or IP and ports. More would make streams be copied. */
+#define FRAME_HEADERS (14 + 28)
+
 /* Every header of ours fits: underlay, Geneve with options of any length, inner Ethernet and IP or ARP. */
 #define HEADERS_MAX (14 + 20 + 8 + 8 + 252 + 14 + 40)
 
@@ -165,20 +168,23 @@ static __always_inline bool underlay_accepts(const struct address *address)
 	return bpf_map_lookup_elem(&underlay, &key) != NULL;
 }
 
-/* VERDICT_PASS: not for this host, or Geneve of somebody else. */
-static __always_inline enum verdict parse_tunnel(const struct view *view, const struct config *config,
-						 struct tunnel *tunnel)
-{
-	struct {
-		struct ethhdr eth;
-		struct iphdr ip;
-		struct udphdr udp;
-		struct geneve_header geneve;
-	} __attribute__((packed)) *outer = at(view, 0, sizeof(*outer));
-	enum verdict verdict;
-	__u32 bytes;
+/* The headers every packet of ours has. */
+struct outer_headers {
+	struct ethhdr eth;
+	struct iphdr ip;
+	struct udphdr udp;
+	struct geneve_header geneve;
+} __attribute__((packed));
 
-	/* Whatever is too short for these headers is not ours, or cut short by the stack's own account. */
+/*
+ * VERDICT_PASS: not for this host, or Geneve of somebody else. What is too short for these headers is not ours, or the
+ * stack's to refuse. `options` are the bytes that parse_options has to read.
+ */
+static __always_inline enum verdict parse_tunnel(const struct view *view, const struct config *config,
+						 struct tunnel *tunnel, __u32 *options)
+{
+	const struct outer_headers *outer = at(view, 0, sizeof(*outer));
+
 	if (!outer || outer->eth.h_proto != bpf_htons(ETH_P_IP) || outer->ip.version != 4 || outer->ip.ihl != 5 ||
 	    outer->ip.protocol != IPPROTO_UDP || (outer->ip.frag_off & bpf_htons(0x3fff)) ||
 	    outer->udp.dest != bpf_htons(GENEVE_PORT) || outer->ip.daddr != address_to_ip4(&config->self))
@@ -190,14 +196,7 @@ static __always_inline enum verdict parse_tunnel(const struct view *view, const 
 	tunnel->congested = (outer->ip.tos & 3) == 3;
 	tunnel->path = 0;
 	tunnel->inner = sizeof(*outer);
-	bytes = (outer->geneve.version_length & 0x3f) * 4;
-	if (bytes) {
-		verdict = parse_options(view, bytes, tunnel);
-		if (verdict != CONTINUE)
-			return verdict;
-	}
-	if (!underlay_accepts(&tunnel->source))
-		return VERDICT_FORGED_SOURCE;
+	*options = (outer->geneve.version_length & 0x3f) * 4;
 	return CONTINUE;
 }
 

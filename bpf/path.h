@@ -8,7 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "address.h"
-#include "maps.h"
+#include "packet.h"
 
 /* An owner that leaves an ask unanswered for this long is not asked alone again. */
 #define SUSPECT_NS (50 * 1000000ULL)
