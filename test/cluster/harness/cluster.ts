@@ -136,12 +136,22 @@ export async function createEndpoint(
   return cluster.api.createEndpoint(endpointRequest(...request)).response;
 }
 
-/** Path of tools/probe.c as a program; compiled once per version of its source. */
-export function probe(): string {
-  const source = join(import.meta.dirname, '../tools/probe.c');
+/** Keeps the kernels of these namespaces from sending anything by themselves, so that what is counted was sent by a test. */
+export async function quiet(cluster: TestCluster, ...endpoints: readonly Endpoint[]): Promise<void> {
+  for (const endpoint of endpoints) {
+    await cluster.must({ endpoint }, ['sh', '-c', 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6']);
+  }
+}
+
+/** Paths of the programs of tools/, each compiled once per version of its source. */
+export const probe = (): string => tool('probe');
+export const tapGuest = (): string => tool('guest');
+
+function tool(name: string): string {
+  const source = join(import.meta.dirname, `../tools/${name}.c`);
   const hash = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
   const directory = join(import.meta.dirname, '../../../.cache/test');
-  const program = join(directory, `probe-${hash}`);
+  const program = join(directory, `${name}-${hash}`);
   if (!existsSync(program)) {
     mkdirSync(directory, { recursive: true });
     execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', `${program}.${process.pid}`, source]);

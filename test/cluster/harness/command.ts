@@ -12,6 +12,8 @@ export interface Output {
 export interface Running {
   /** Resolves when the program has printed a line that is the word; throws when it ended without. */
   said(word: string): Promise<void>;
+  /** What it printed so far. */
+  output(): string;
   write(text: string): void;
   /** Closes stdin, which the programs of tools/ take as the order to report, and waits for the end. */
   finish(): Promise<Output>;
@@ -60,6 +62,7 @@ export function start(command: readonly string[], env: NodeJS.ProcessEnv = proce
         await Promise.race([once(child.stdout, 'data'), ended]);
       }
     },
+    output: () => stdout,
     write: (text) => void child.stdin.write(text),
     finish: () => {
       child.stdin.end();

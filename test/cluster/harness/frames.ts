@@ -1,7 +1,8 @@
 // Frames as they are: made by hand, injected and captured.
 import type { Endpoint } from '@megrez/model';
+import { expect } from 'vitest';
 import { probe, type TestCluster, type Where } from './cluster';
-import type { Running } from './command';
+import { type Counters, countedSince, counters } from './observe';
 
 export interface Frame {
   readonly direction: 'in' | 'out';
@@ -10,25 +11,31 @@ export interface Frame {
 }
 
 export interface Capture {
+  /** Everything so far. */
+  seen(): readonly Frame[];
   /** Everything seen; throws when some was lost. */
   finish(): Promise<readonly Frame[]>;
 }
 
+const framesOf = (text: string): readonly Frame[] =>
+  [...text.matchAll(/^(in|out) ([0-9a-f]+)$/gm)].map(([, direction, hex = '']) => ({
+    direction: direction as 'in' | 'out',
+    bytes: Buffer.from(hex, 'hex'),
+  }));
+
 /** Captures on an interface; resolves when nothing escapes any more. */
 export async function capture(cluster: TestCluster, where: Where, device: string): Promise<Capture> {
-  const running: Running = await cluster.start(where, [probe(), 'capture', device]);
+  const running = await cluster.start(where, [probe(), 'capture', device]);
   await running.said('ready');
   return {
+    seen: () => framesOf(running.output()),
     finish: async () => {
       const { code, stdout, stderr } = await running.finish();
-      const lines = stdout.split('\n');
-      if (code !== 0 || !lines.includes('lost 0')) {
-        throw new Error(`the capture on ${device} is not whole: ${stderr}${lines.at(-2)}`);
+      const [lost] = stdout.match(/^lost \d+$/m) ?? [];
+      if (code !== 0 || lost !== 'lost 0') {
+        throw new Error(`the capture on ${device} is not whole: ${stderr}${lost}`);
       }
-      return lines
-        .map((line) => line.match(/^(in|out) ([0-9a-f]+)$/))
-        .filter((match) => match !== null)
-        .map(([, direction, hex]) => ({ direction: direction as 'in' | 'out', bytes: Buffer.from(hex ?? '', 'hex') }));
+      return framesOf(stdout);
     },
   };
 }
@@ -37,6 +44,24 @@ export async function capture(cluster: TestCluster, where: Where, device: string
 export async function inject(cluster: TestCluster, where: Where, device: string, frames: readonly Buffer[]) {
   const lines = frames.map((frame) => `${frame.toString('hex')}\n`).join('');
   await cluster.must(where, [probe(), 'send', device], lines);
+}
+
+/** Sends frames and waits until the hosts' programs have counted exactly this because of them. */
+export async function injectCounted(
+  cluster: TestCluster,
+  where: Where,
+  device: string,
+  frames: readonly Buffer[],
+  expected: Readonly<Record<string, Counters>>,
+): Promise<void> {
+  const before = new Map<string, Counters>();
+  for (const host of Object.keys(expected)) {
+    before.set(host, await counters(cluster, host));
+  }
+  await inject(cluster, where, device, frames);
+  for (const [host, start] of before) {
+    await expect.poll(() => countedSince(cluster, host, start), { timeout: 3000 }).toEqual(expected[host]);
+  }
 }
 
 export const mac = (text: string): Buffer => Buffer.from(text.replaceAll(':', ''), 'hex');

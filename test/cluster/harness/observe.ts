@@ -52,6 +52,13 @@ export async function countedSince(cluster: TestCluster, host: string, before: C
   return Object.fromEntries(grown) as Counters;
 }
 
+/** Packets dropped, by `vni/verdict`. */
+export async function dropsOf(cluster: TestCluster, host: string): Promise<Readonly<Record<string, number>>> {
+  const text = await get(agentSocket(layout(cluster.dir), host), '/metrics');
+  const found = text.matchAll(/^megrez_drops_total\{vni="(\d+)",verdict="(\w+)"\} (\d+)$/gm);
+  return Object.fromEntries([...found].map(([, vni, verdict, value]) => [`${vni}/${verdict}`, Number(value)]));
+}
+
 /** Maps that the agent writes: everything but what the datapath learns by itself, and the host's own fixed rows. */
 export const agentMaps = [
   'ports',
@@ -107,6 +114,13 @@ export async function footprints(cluster: TestCluster): Promise<Readonly<Record<
   const hosts = [...cluster.hosts.keys()];
   const found = await Promise.all(hosts.map(async (host) => [host, await footprint(cluster, host)] as const));
   return Object.fromEntries(found);
+}
+
+/** Ids of the programs behind the pinned links of a host: a replaced program has a new one. */
+export async function programIds(cluster: TestCluster, host: string): Promise<readonly number[]> {
+  const script = 'for link in /sys/fs/bpf/megrez/links/*; do bpftool -j link show pinned "$link"; done';
+  const text = await cluster.must({ host }, ['sh', '-c', script]);
+  return [...text.matchAll(/"prog_id":(\d+)/g)].map(([, id]) => Number(id));
 }
 
 /** Every key of etcd below /megrez/v1/ with its value in base64. */

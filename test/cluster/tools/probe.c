@@ -76,7 +76,6 @@ static bool told_to_stop(void)
 static void ready(void)
 {
 	puts("ready");
-	fflush(stdout);
 }
 
 static struct sockaddr_in address(const char *ip, int port)
@@ -321,6 +320,8 @@ int main(int argc, char **argv)
 	const char *verb = argc > 2 ? argv[1] : "";
 
 	signal(SIGPIPE, SIG_IGN);
+	/* A capture is read while it goes on. */
+	setvbuf(stdout, NULL, _IOLBF, 1 << 16);
 	if (!strcmp(verb, "udp-sink") && argc == 4)
 		return udp_sink(atoi(argv[2]), strtoul(argv[3], NULL, 10));
 	if (!strcmp(verb, "udp-source") && argc == 8)
