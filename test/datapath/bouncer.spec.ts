@@ -1,4 +1,4 @@
-import { describe, expect } from 'vitest';
+import { expect } from 'vitest';
 import { cookie, now_ns } from './cookie';
 import { ethernet, ethertype, ip, type Outer, op, option, type PathOption, path, tunnel, udp } from './frames';
 import { type Case, runTable } from './table';
@@ -126,4 +126,4 @@ const cases: Case[] = [
   },
 ];
 
-describe('bouncer', () => runTable('bouncer', cases));
+runTable('bouncer', 'bouncer', cases);

@@ -392,7 +392,11 @@ const ipCases: Case[] = [
   {
     name: 'a local endpoint without an interface',
     rows: () =>
-      hostRows('h1', ['h3'], [all[0]!, { ...all[2]!, attachment: { kind: { oneofKind: 'none', none: {} } } }]),
+      hostRows(
+        'h1',
+        ['h3'],
+        [endpoint('a', 'h1'), { ...endpoint('c', 'h1'), attachment: { kind: { oneofKind: 'none', none: {} } } }],
+      ),
     packet: () => data('c'),
     verdict: 'not_here',
     ...dropped,
@@ -524,8 +528,8 @@ const spent = <T extends { value: Buffer }>(one: T): T => {
   return { ...one, value };
 };
 
-describe('endpoint: ARP', () => runTable('endpoint', arpCases));
-describe('endpoint: IPv4', () => runTable('endpoint', ipCases));
+runTable('endpoint', 'endpoint: ARP', arpCases);
+runTable('endpoint', 'endpoint: IPv4', ipCases);
 
 describe('endpoint: over several packets', () => {
   test('an owner that stays silent for 50 ms is not asked alone again', async () => {

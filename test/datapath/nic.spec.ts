@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { cookie, now_ns } from './cookie';
 import {
   ethernet,
@@ -118,7 +118,8 @@ const direct: Case[] = [
   },
   {
     name: 'a local endpoint without an interface',
-    rows: () => hostRows('h2', ['h3'], [{ ...all[1]!, attachment: { kind: { oneofKind: 'none', none: {} } } }]),
+    rows: () =>
+      hostRows('h2', ['h3'], [{ ...endpoint('b', 'h2'), attachment: { kind: { oneofKind: 'none', none: {} } } }]),
     packet: () => between('h1', 'h2', { inner: frame('b') }),
     verdict: 'not_here',
     ...dropped,
@@ -569,12 +570,12 @@ const fragmented = (packet: Buffer): Buffer => {
   return copy;
 };
 
-describe('nic: data', () => runTable('nic', direct));
-describe('nic: not ours', () => runTable('nic', foreign));
-describe('nic: forged', () => runTable('nic', forged));
-describe('nic: questions', () => runTable('nic', asked));
-describe('nic: what the kernel refuses', () => runTable('nic', refused));
-describe('nic: answers', () => runTable('nic', told));
+runTable('nic', 'nic: data', direct);
+runTable('nic', 'nic: not ours', foreign);
+runTable('nic', 'nic: forged', forged);
+runTable('nic', 'nic: questions', asked);
+runTable('nic', 'nic: what the kernel refuses', refused);
+runTable('nic', 'nic: answers', told);
 
 test('every row above is about one packet', () => {
   const names = [...direct, ...foreign, ...forged, ...asked, ...refused, ...told].map(({ name }) => name);

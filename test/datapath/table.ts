@@ -1,7 +1,7 @@
 /** A packet table: every row is one packet, the rows of its host, and all that must come of it. */
 import type { ProgramWord, VerdictWord } from '@megrez/abi';
 import type { Row } from '@megrez/plan';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { steadyWindow } from './cookie';
 import { type Datapath, openDatapath } from './datapath';
 
@@ -17,19 +17,24 @@ export interface Case {
   readonly after?: (datapath: Datapath) => void;
 }
 
-export const runTable = (program: ProgramWord, cases: readonly Case[]): void => {
-  test.each(cases)('$verdict: $name', async (one) => {
-    const datapath = await openDatapath();
-    try {
-      await steadyWindow();
-      datapath.put(one.rows());
-      const input = one.packet();
-      const outcome = await datapath.run(program, input);
-      expect([outcome.verdict, outcome.action]).toEqual([one.verdict, one.action]);
-      if (one.expected) expect(outcome.packet.toString('hex')).toBe(one.expected().toString('hex'));
-      one.after?.(datapath);
-    } finally {
-      datapath.close();
-    }
+export const runTable = (program: ProgramWord, title: string, cases: readonly Case[]): void => {
+  // oxlint-disable-next-line vitest/valid-title -- every table has its own
+  describe(title, () => {
+    // oxlint-disable-next-line vitest/expect-expect -- runCase asserts
+    test.each(cases)('$verdict: $name', (one) => runCase(program, one));
   });
+};
+
+const runCase = async (program: ProgramWord, one: Case): Promise<void> => {
+  const datapath = await openDatapath();
+  try {
+    await steadyWindow();
+    datapath.put(one.rows());
+    const outcome = await datapath.run(program, one.packet());
+    expect([outcome.verdict, outcome.action]).toEqual([one.verdict, one.action]);
+    if (one.expected) expect(outcome.packet.toString('hex')).toBe(one.expected().toString('hex'));
+    one.after?.(datapath);
+  } finally {
+    datapath.close();
+  }
 };
