@@ -76,6 +76,8 @@ type PassedThrough =
   | 'testRun'
   | 'unmount';
 
+// Each wrapper states the result that its native call has.
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- inferred from the wrapper
 type Native = Shaped & Record<PassedThrough, <Result>(options: object) => Result>;
 
 // Beside the bundle in a release; in the repository's dist/ when run from source.
