@@ -35,7 +35,7 @@ export type ${type}Name = keyof typeof ${type};
 const structImports = ({ structs }: Abi): string => {
   const enums = new Set(structs.flatMap(({ fields }) => fields.flatMap(({ shape }) => enumTypes(shape))));
   const types = [...enums].sort();
-  const helpers = `import { readBytes, readGeneration, writeBytes, writeGeneration } from '../bytes';\n`;
+  const helpers = `import { readBytes, readGeneration, writeBytes, writeGeneration, zeroed } from '../bytes';\n`;
   return types.length === 0 ? helpers : `${helpers}import type { ${types.join(', ')} } from './enums';\n`;
 };
 
@@ -58,7 +58,7 @@ ${lines((field) => `  ${writeOf(field.name, field.offset, field.shape)};`)}
 };
 
 export const encode${type} = (value: ${type}): Buffer => {
-  const buffer = Buffer.alloc(${size});
+  const buffer = zeroed(${size});
   write${type}(buffer, 0, value);
   return buffer;
 };

@@ -1,8 +1,11 @@
+/** From Node's pool: rows come by the hundred thousand, and an ArrayBuffer each would cost more than they do. */
+export const zeroed = (size: number): Buffer => Buffer.allocUnsafe(size).fill(0);
+
 /** A 4-byte key or value in host order. */
 export const u32 = {
   size: 4,
   encode: (value: number): Buffer => {
-    const buffer = Buffer.alloc(4);
+    const buffer = zeroed(4);
     buffer.writeUInt32LE(value);
     return buffer;
   },

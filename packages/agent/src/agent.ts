@@ -19,6 +19,7 @@ import { openBouncer } from './hook';
 import { serveHttp } from './http';
 import { openInterfaces } from './interfaces';
 import { startLoop } from './loop';
+import { giveBack } from './memory';
 import { openMetrics } from './metrics';
 import { openNamespaces } from './namespaces';
 import { openNextHops } from './next-hops';
@@ -158,6 +159,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   const unready = (): string | undefined =>
     loop.complete ? undefined : 'no controller has sent this host its rows yet';
   const http = options.metrics === undefined ? undefined : await serveHttp(options.metrics, metrics.registry, unready);
+  giveBack();
   log.info({ address: self, nic: options.nic, endpoint_mtu, metrics: http?.address }, 'agent started');
   return {
     metrics: http?.address,

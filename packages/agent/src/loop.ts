@@ -2,6 +2,7 @@ import type { Batch, Failure, Welcome } from '@megrez/model';
 import { type HostSettings, planConfig, planUnderlay, row } from '@megrez/plan';
 import type { Logger } from 'pino';
 import type { Bouncer } from './hook';
+import { giveBack } from './memory';
 import type { NextHops } from './next-hops';
 import type { Reconciler } from './reconcile';
 import type { Rows } from './rows';
@@ -10,6 +11,9 @@ import { emptyMarks, forgetUnnamed, type Marks, markNamed } from './snapshot';
 
 /** A table is acknowledged after this long even if the link address of an owner is still unknown. */
 const next_hop_wait_ms = 1_000;
+
+/** Endpoints in a snapshot whose garbage is worth collecting at once. */
+const large_snapshot = 10_000;
 
 type Item =
   | { readonly kind: 'welcome'; readonly session: Session; readonly welcome: Welcome }
@@ -81,6 +85,7 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
     await fields.prune(marks, prefixes);
     rows.forced = false;
     complete = session;
+    if (marks.endpoints.size >= large_snapshot) setImmediate(giveBack);
     log.info({ endpoints: reconciler.known.endpoints.size, mappings: rows.count('mappings') }, 'snapshot complete');
   };
 

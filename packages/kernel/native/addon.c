@@ -3,6 +3,16 @@
 // can be loaded by several worker threads.
 #include "kernel.h"
 
+#include <malloc.h>
+
+// trimMemory(): what the C heap of every thread holds free goes back to the system.
+napi_value memory_trim(napi_env env, napi_callback_info info)
+{
+	(void)info;
+	malloc_trim(0);
+	return new_undefined(env);
+}
+
 NAPI_MODULE_INIT()
 {
 	log_init();

@@ -240,6 +240,7 @@ void rcu_expedite_end(void);
 	X(detach, link_detach)                                                                                         \
 	X(linkInfo, link_read_info)                                                                                    \
 	X(openRingBuffer, ring_buffer_open)                                                                            \
+	X(trimMemory, memory_trim)                                                                                     \
 	X(mountBpffs, bpffs_mount)                                                                                     \
 	X(unmount, path_unmount)                                                                                       \
 	X(createNetns, netns_create)                                                                                   \

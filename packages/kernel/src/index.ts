@@ -5,6 +5,7 @@
 export { KernelError, type KernelErrorFields } from './error';
 export * from './interface';
 export * from './map';
+export * from './memory';
 export * from './network';
 export * from './object';
 export * from './program';

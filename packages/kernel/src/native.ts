@@ -38,6 +38,7 @@ interface Shaped {
   programPin(options: { handle: Handle; path: string }): void;
   openRingBuffer(options: { handle: Handle; onData: (data: Buffer) => void }): object;
   watchNeighbours(options: object): object;
+  trimMemory(): void;
 }
 
 /** Functions that take and return just what their public wrapper, one line each, declares. */

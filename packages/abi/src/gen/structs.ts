@@ -1,5 +1,5 @@
 // Generated from the BTF of bpf/ (npm run generate). Do not edit.
-import { readBytes, readGeneration, writeBytes, writeGeneration } from '../bytes';
+import { readBytes, readGeneration, writeBytes, writeGeneration, zeroed } from '../bytes';
 import type { HoldingState, PathState, Verdict } from './enums';
 
 export interface PortKey {
@@ -13,7 +13,7 @@ const writePortKey = (buffer: Buffer, offset: number, value: PortKey): void => {
 };
 
 export const encodePortKey = (value: PortKey): Buffer => {
-  const buffer = Buffer.alloc(4);
+  const buffer = zeroed(4);
   writePortKey(buffer, 0, value);
   return buffer;
 };
@@ -49,7 +49,7 @@ const writePort = (buffer: Buffer, offset: number, value: Port): void => {
 };
 
 export const encodePort = (value: Port): Buffer => {
-  const buffer = Buffer.alloc(88);
+  const buffer = zeroed(88);
   writePort(buffer, 0, value);
   return buffer;
 };
@@ -79,7 +79,7 @@ const writeEndpointKey = (buffer: Buffer, offset: number, value: EndpointKey): v
 };
 
 export const encodeEndpointKey = (value: EndpointKey): Buffer => {
-  const buffer = Buffer.alloc(20);
+  const buffer = zeroed(20);
   writeEndpointKey(buffer, 0, value);
   return buffer;
 };
@@ -106,7 +106,7 @@ const writeEndpoint = (buffer: Buffer, offset: number, value: Endpoint): void =>
 };
 
 export const encodeEndpoint = (value: Endpoint): Buffer => {
-  const buffer = Buffer.alloc(24);
+  const buffer = zeroed(24);
   writeEndpoint(buffer, 0, value);
   return buffer;
 };
@@ -133,7 +133,7 @@ const writeMapping = (buffer: Buffer, offset: number, value: Mapping): void => {
 };
 
 export const encodeMapping = (value: Mapping): Buffer => {
-  const buffer = Buffer.alloc(32);
+  const buffer = zeroed(32);
   writeMapping(buffer, 0, value);
   return buffer;
 };
@@ -159,7 +159,7 @@ const writeSlotKey = (buffer: Buffer, offset: number, value: SlotKey): void => {
 };
 
 export const encodeSlotKey = (value: SlotKey): Buffer => {
-  const buffer = Buffer.alloc(12);
+  const buffer = zeroed(12);
   writeSlotKey(buffer, 0, value);
   return buffer;
 };
@@ -187,7 +187,7 @@ const writeSlotOwners = (buffer: Buffer, offset: number, value: SlotOwners): voi
 };
 
 export const encodeSlotOwners = (value: SlotOwners): Buffer => {
-  const buffer = Buffer.alloc(48);
+  const buffer = zeroed(48);
   writeSlotOwners(buffer, 0, value);
   return buffer;
 };
@@ -214,7 +214,7 @@ const writeHolding = (buffer: Buffer, offset: number, value: Holding): void => {
 };
 
 export const encodeHolding = (value: Holding): Buffer => {
-  const buffer = Buffer.alloc(16);
+  const buffer = zeroed(16);
   writeHolding(buffer, 0, value);
   return buffer;
 };
@@ -236,7 +236,7 @@ const writeHostKey = (buffer: Buffer, offset: number, value: HostKey): void => {
 };
 
 export const encodeHostKey = (value: HostKey): Buffer => {
-  const buffer = Buffer.alloc(16);
+  const buffer = zeroed(16);
   writeHostKey(buffer, 0, value);
   return buffer;
 };
@@ -260,7 +260,7 @@ const writeNextHop = (buffer: Buffer, offset: number, value: NextHop): void => {
 };
 
 export const encodeNextHop = (value: NextHop): Buffer => {
-  const buffer = Buffer.alloc(16);
+  const buffer = zeroed(16);
   writeNextHop(buffer, 0, value);
   return buffer;
 };
@@ -282,7 +282,7 @@ const writeNetworkKey = (buffer: Buffer, offset: number, value: NetworkKey): voi
 };
 
 export const encodeNetworkKey = (value: NetworkKey): Buffer => {
-  const buffer = Buffer.alloc(4);
+  const buffer = zeroed(4);
   writeNetworkKey(buffer, 0, value);
   return buffer;
 };
@@ -302,7 +302,7 @@ const writeNetwork = (buffer: Buffer, offset: number, value: Network): void => {
 };
 
 export const encodeNetwork = (value: Network): Buffer => {
-  const buffer = Buffer.alloc(8);
+  const buffer = zeroed(8);
   writeNetwork(buffer, 0, value);
   return buffer;
 };
@@ -324,7 +324,7 @@ const writePrefixKey = (buffer: Buffer, offset: number, value: PrefixKey): void 
 };
 
 export const encodePrefixKey = (value: PrefixKey): Buffer => {
-  const buffer = Buffer.alloc(20);
+  const buffer = zeroed(20);
   writePrefixKey(buffer, 0, value);
   return buffer;
 };
@@ -345,7 +345,7 @@ const writePrefix = (buffer: Buffer, offset: number, value: Prefix): void => {
 };
 
 export const encodePrefix = (value: Prefix): Buffer => {
-  const buffer = Buffer.alloc(4);
+  const buffer = zeroed(4);
   writePrefix(buffer, 0, value);
   return buffer;
 };
@@ -383,7 +383,7 @@ const writeConfig = (buffer: Buffer, offset: number, value: Config): void => {
 };
 
 export const encodeConfig = (value: Config): Buffer => {
-  const buffer = Buffer.alloc(96);
+  const buffer = zeroed(96);
   writeConfig(buffer, 0, value);
   return buffer;
 };
@@ -412,7 +412,7 @@ const writeAttachment = (buffer: Buffer, offset: number, value: Attachment): voi
 };
 
 export const encodeAttachment = (value: Attachment): Buffer => {
-  const buffer = Buffer.alloc(8);
+  const buffer = zeroed(8);
   writeAttachment(buffer, 0, value);
   return buffer;
 };
@@ -432,7 +432,7 @@ const writeBudget = (buffer: Buffer, offset: number, value: Budget): void => {
 };
 
 export const encodeBudget = (value: Budget): Buffer => {
-  const buffer = Buffer.alloc(8);
+  const buffer = zeroed(8);
   writeBudget(buffer, 0, value);
   return buffer;
 };
@@ -454,7 +454,7 @@ const writeCounter = (buffer: Buffer, offset: number, value: Counter): void => {
 };
 
 export const encodeCounter = (value: Counter): Buffer => {
-  const buffer = Buffer.alloc(16);
+  const buffer = zeroed(16);
   writeCounter(buffer, 0, value);
   return buffer;
 };
@@ -477,7 +477,7 @@ const writeTraffic = (buffer: Buffer, offset: number, value: Traffic): void => {
 };
 
 export const encodeTraffic = (value: Traffic): Buffer => {
-  const buffer = Buffer.alloc(32);
+  const buffer = zeroed(32);
   writeTraffic(buffer, 0, value);
   return buffer;
 };
@@ -514,7 +514,7 @@ const writePath = (buffer: Buffer, offset: number, value: Path): void => {
 };
 
 export const encodePath = (value: Path): Buffer => {
-  const buffer = Buffer.alloc(80);
+  const buffer = zeroed(80);
   writePath(buffer, 0, value);
   return buffer;
 };
@@ -544,7 +544,7 @@ const writeNoticeKey = (buffer: Buffer, offset: number, value: NoticeKey): void 
 };
 
 export const encodeNoticeKey = (value: NoticeKey): Buffer => {
-  const buffer = Buffer.alloc(36);
+  const buffer = zeroed(36);
   writeNoticeKey(buffer, 0, value);
   return buffer;
 };
@@ -565,7 +565,7 @@ const writeNotice = (buffer: Buffer, offset: number, value: Notice): void => {
 };
 
 export const encodeNotice = (value: Notice): Buffer => {
-  const buffer = Buffer.alloc(8);
+  const buffer = zeroed(8);
   writeNotice(buffer, 0, value);
   return buffer;
 };
@@ -587,7 +587,7 @@ const writeDropKey = (buffer: Buffer, offset: number, value: DropKey): void => {
 };
 
 export const encodeDropKey = (value: DropKey): Buffer => {
-  const buffer = Buffer.alloc(8);
+  const buffer = zeroed(8);
   writeDropKey(buffer, 0, value);
   return buffer;
 };
