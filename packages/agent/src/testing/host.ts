@@ -164,9 +164,9 @@ export const startHost = async (bundle: string): Promise<TestHost> => {
         call.end();
       }),
     alive: (promise) => {
-      const process_ = agent;
-      if (process_ === undefined) throw new Error('no agent runs');
-      const died = ended(process_).then(() => {
+      const running = agent;
+      if (running === undefined) throw new Error('no agent runs');
+      const died = ended(running).then(() => {
         throw new Error(`the agent ended: ${readFileSync(logPath, 'utf8').slice(-4_000)}`);
       });
       return Promise.race([promise, died]);
