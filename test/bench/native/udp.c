@@ -2,9 +2,11 @@
  * Small UDP and ICMP instruments of the bench. Each prints one JSON line.
  *
  *   udp echo PORT                      sends every datagram back, until it is ended
- *   udp rtt ADDRESS PORT MS            one datagram at a time: round trip times
+ *   udp rtt ADDRESS PORT MS FLOWS      one datagram at a time, from FLOWS source ports in turn: round trip times
  *   udp sink PORT MS                   counts datagrams for MS from the first one on
  *   udp flood ADDRESS PORT MS FLOWS    sends 64-byte datagrams as fast as it can, from FLOWS source ports in turn
+ *   udp ping ADDRESS MS                one ICMP echo at a time, until the kernel's time stamp of the reply; never sleeps,
+ *                                      so that waking up is no part of it
  *   udp reach                          reads addresses, a line each; prints microseconds until the first echo reply
  */
 #define _GNU_SOURCE
@@ -68,6 +70,16 @@ static int connected(const char *address, const char *port)
 	return fd;
 }
 
+static void connect_all(int *fds, int flows, const char *address, const char *port)
+{
+	if (flows < 1 || flows > MAX_FLOWS) {
+		fprintf(stderr, "1 to %d flows\n", MAX_FLOWS);
+		exit(1);
+	}
+	for (int i = 0; i < flows; i++)
+		fds[i] = connected(address, port);
+}
+
 static void timeout(int fd, int ms)
 {
 	struct timeval t = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
@@ -99,16 +111,33 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int rtt(const char *address, const char *port, int ms)
+static int report(const char *address, uint32_t *took, uint32_t count, uint32_t lost)
+{
+	uint64_t sum = 0;
+
+	if (count == 0)
+		return fprintf(stderr, "no answer from %s\n", address), 1;
+	for (uint32_t i = 0; i < count; i++)
+		sum += took[i];
+	qsort(took, count, sizeof(*took), by_value);
+	printf("{\"count\":%u,\"lost\":%u,\"mean_us\":%.2f,\"p50_us\":%.2f,\"p99_us\":%.2f}\n", count, lost,
+	       sum / 1e3 / count, took[count / 2] / 1e3, took[(uint64_t)count * 99 / 100] / 1e3);
+	return 0;
+}
+
+static int rtt(const char *address, const char *port, int ms, int flows)
 {
 	static uint32_t took[MAX_SAMPLES];
-	int fd = connected(address, port);
-	uint64_t end = now_ns() + (uint64_t)ms * 1000000, sum = 0, sequence = 0;
+	int fds[MAX_FLOWS];
+	uint64_t end = now_ns() + (uint64_t)ms * 1000000, sequence = 0;
 	uint32_t count = 0, lost = 0;
 	char buffer[PAYLOAD] = { 0 };
 
-	timeout(fd, 200);
+	connect_all(fds, flows, address, port);
+	for (int i = 0; i < flows; i++)
+		timeout(fds[i], 200);
 	while (now_ns() < end && count < MAX_SAMPLES) {
+		int fd = fds[sequence % flows];
 		uint64_t from = now_ns(), answer = 0;
 
 		memcpy(buffer, &sequence, sizeof(sequence));
@@ -121,16 +150,11 @@ static int rtt(const char *address, const char *port, int ms)
 			}
 			memcpy(&answer, buffer, sizeof(answer));
 			if (answer == sequence)
-				sum += took[count++] = now_ns() - from;
+				took[count++] = now_ns() - from;
 		} while (answer != sequence);
 		sequence++;
 	}
-	if (count == 0)
-		return fprintf(stderr, "no answer from %s\n", address), 1;
-	qsort(took, count, sizeof(*took), by_value);
-	printf("{\"count\":%u,\"lost\":%u,\"mean_us\":%.2f,\"p50_us\":%.2f,\"p99_us\":%.2f}\n", count, lost,
-	       sum / 1e3 / count, took[count / 2] / 1e3, took[(uint64_t)count * 99 / 100] / 1e3);
-	return 0;
+	return report(address, took, count, lost);
 }
 
 struct batch {
@@ -181,10 +205,7 @@ static int flood(const char *address, const char *port, int ms, int flows)
 	int fds[MAX_FLOWS], turn = 0;
 	uint64_t end, packets = 0;
 
-	if (flows < 1 || flows > MAX_FLOWS)
-		return fprintf(stderr, "1 to %d flows\n", MAX_FLOWS), 1;
-	for (int i = 0; i < flows; i++)
-		fds[i] = connected(address, port);
+	connect_all(fds, flows, address, port);
 	end = now_ns() + (uint64_t)ms * 1000000;
 	while (now_ns() < end) {
 		int count = sendmmsg(fds[turn++ % flows], b->messages, BATCH, 0);
@@ -207,6 +228,66 @@ static uint16_t checksum(const void *data, int length)
 		sum += words[i];
 	sum = (sum >> 16) + (sum & 0xffff);
 	return ~(sum + (sum >> 16));
+}
+
+/* When the kernel took the packet in, by CLOCK_REALTIME. */
+static uint64_t stamp_of(struct msghdr *message)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+			struct timespec t;
+
+			memcpy(&t, CMSG_DATA(c), sizeof(t));
+			return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+		}
+	}
+	fprintf(stderr, "a packet without a time stamp\n");
+	exit(1);
+}
+
+static int ping(const char *address, int ms)
+{
+	static uint32_t took[MAX_SAMPLES];
+	struct sockaddr_in to = address_of(address, "0");
+	int one = 1, fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+	uint64_t end = now_ns() + (uint64_t)ms * 1000000;
+	uint32_t count = 0, lost = 0;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)))
+		die("socket");
+	for (uint16_t sequence = 0; now_ns() < end && count < MAX_SAMPLES; sequence++) {
+		struct {
+			struct icmphdr header;
+			char data[PAYLOAD - sizeof(struct icmphdr)];
+		} request = { .header = { .type = ICMP_ECHO, .un.echo = { .id = htons(getpid()), .sequence = sequence } } };
+		struct timespec t;
+		uint64_t from, give_up = now_ns() + 200000000;
+
+		request.header.checksum = checksum(&request, sizeof(request));
+		clock_gettime(CLOCK_REALTIME, &t);
+		from = (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+		if (sendto(fd, &request, sizeof(request), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+			die("sendto");
+		for (;;) {
+			char buffer[256], control[64];
+			struct iovec vector = { buffer, sizeof(buffer) };
+			struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control,
+						  .msg_controllen = sizeof(control) };
+			ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT);
+			struct icmphdr *reply = (struct icmphdr *)(buffer + (buffer[0] & 15) * 4);
+
+			if (length >= 28 && reply->type == ICMP_ECHOREPLY && reply->un.echo.id == htons(getpid()) &&
+			    reply->un.echo.sequence == sequence) {
+				took[count++] = stamp_of(&message) - from;
+				break;
+			}
+			if (length < 0 && now_ns() > give_up) {
+				lost++;
+				break;
+			}
+		}
+	}
+	return report(address, took, count, lost);
 }
 
 /* Sends an echo request again and again: the answer to the first one may be to an ARP request that was lost. */
@@ -264,14 +345,16 @@ int main(int argc, char **argv)
 
 	if (!strcmp(mode, "echo") && argc == 3)
 		echo(argv[2]);
-	if (!strcmp(mode, "rtt") && argc == 5)
-		return rtt(argv[2], argv[3], atoi(argv[4]));
+	if (!strcmp(mode, "rtt") && argc == 6)
+		return rtt(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]));
 	if (!strcmp(mode, "sink") && argc == 4)
 		return sink(argv[2], atoi(argv[3]));
 	if (!strcmp(mode, "flood") && argc == 6)
 		return flood(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]));
+	if (!strcmp(mode, "ping") && argc == 4)
+		return ping(argv[2], atoi(argv[3]));
 	if (!strcmp(mode, "reach") && argc == 2)
 		return reach_all();
-	fprintf(stderr, "usage: udp echo|rtt|sink|flood|reach …\n");
+	fprintf(stderr, "usage: udp echo|rtt|ping|sink|flood|reach …\n");
 	return 2;
 }

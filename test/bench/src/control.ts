@@ -18,7 +18,6 @@ export interface Control {
 
 export const vpc = 'acme';
 export const subnet = 'web';
-export const hosts = ['h1', 'h2', 'h3'] as const;
 
 async function freePort(): Promise<number> {
   const server = createServer();
@@ -32,10 +31,10 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' ? (address?.port ?? 0) : 0;
 }
 
-export async function startControl(dir: string): Promise<Control> {
+export async function startControl(dir: string, hosts = 3): Promise<Control> {
   const controller = `127.0.0.1:${await freePort()}`;
   const started = performance.now();
-  const cluster = await devUp({ dir, hosts: hosts.length, controllerArguments: ['--metrics', controller] });
+  const cluster = await devUp({ dir, hosts, controllerArguments: ['--metrics', controller] });
   const up_ms = performance.now() - started;
   const client = connect(cluster.server, { deadline_ms: 120_000 });
   const close = async () => {
@@ -47,7 +46,7 @@ export async function startControl(dir: string): Promise<Control> {
     await api.createVpc({ name: vpc, cidrs: ['10.0.0.0/8'], dividers: 0, requestId: '' }).response;
     const owners = { bouncers: 2, bouncerHosts: ['h2', 'h3'] };
     await api.createSubnet({ vpc, name: subnet, cidrs: ['10.0.0.0/14'], ...owners, requestId: '' }).response;
-    const agents = hosts.map((host) => agentSocket(layout(dir), host));
+    const agents = cluster.hosts.map(({ name }) => agentSocket(layout(dir), name));
     return { dir, client, controller, agents, up_ms, close };
   } catch (error) {
     await close();

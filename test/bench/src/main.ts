@@ -27,7 +27,7 @@ async function measure(options: Options, dir: string, signal: AbortSignal): Prom
   const upTook = (up_ms: number) => void ups_s.push(up_ms / 1000);
   figures.push(...(await measureDatapath(join(dir, 'datapath'), options, tools, told)));
   if (only.has('create')) figures.push(...(await measureCreations(dir, options, tools, told, upTook)));
-  if (only.has('rate') || only.has('memory')) figures.push(...(await measureBulk(dir, options, tools, told, upTook)));
+  if (only.has('rate') || only.has('memory')) figures.push(...(await measureBulk(dir, options, tools, told)));
   if (only.has('map')) figures.push(await measureMap(options.map_entries));
   if (only.has('interface')) {
     figures.push(...(await measureInterfaces(join(dir, 'interfaces'), root, options.sizes, signal)));

@@ -41,7 +41,7 @@ export function parseOptions(args: readonly string[]): Options {
     rounds: count('--rounds', values.rounds ?? (quick ? '1' : '5')),
     duration_ms: quick ? 1000 : 2000,
     sizes: quick ? [10, 100] : [10, 100, 1000],
-    creations: quick ? 50 : 300,
+    creations: quick ? 50 : 200,
     burst: quick ? 1000 : 4000,
     mappings: quick ? 10_000 : 100_000,
     map_entries: quick ? 100_000 : 1_000_000,

@@ -2,9 +2,8 @@
  * The same three hosts with the kernel's own means: in each a bridge with the endpoint's veth and a VXLAN device (static
  * flooding to the other two, addresses learnt). The underlay is wired as `megrez dev` wires its own.
  */
-import { availableParallelism } from 'node:os';
 import { line, type Running, run, start } from './process';
-import type { Place, Side } from './side';
+import { type Place, type Side, setSpreading } from './side';
 
 const underlay_mtu = 1500;
 const encapsulation = 50;
@@ -84,23 +83,18 @@ export async function startRival(signal: AbortSignal): Promise<Side> {
       await batch(home, 'ip', hostLines(host, endpoint.pid));
       await batch(home, 'bridge', floodLines(host));
       await batch(endpoint, 'ip', [`address add ${address}/24 dev eth0`, 'link set eth0 up']);
-      const mask = (2 ** Math.min(availableParallelism(), 32) - 1).toString(16);
-      const spread = `ethtool -K eth0 gro on; for q in /sys/class/net/eth0/queues/rx-*; do echo ${mask} >$q/rps_cpus; done`;
-      await run([...home.place, 'sh', '-euc', spread], signal);
       places.push(home.place);
       endpoints.push({ place: endpoint.place, address });
     }
     const [first, second] = endpoints;
     if (first === undefined || second === undefined) throw new Error('two endpoints are needed');
-    return {
-      name: 'vxlan',
-      endpoints: [first, second],
-      hosts: places,
-      underlay: underlay.place,
-      ports: hosts.map((host) => `r${host}`),
-      mtu: inner_mtu,
-      close,
+    const ports = hosts.map((host) => `r${host}`);
+    const side: Side = {
+      ...{ name: 'vxlan', endpoints: [first, second], hosts: places, underlay: underlay.place },
+      ...{ ports, mtu: inner_mtu, close },
     };
+    await setSpreading(side, 'all CPUs', signal);
+    return side;
   } catch (error) {
     await close();
     throw error;

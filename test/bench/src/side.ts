@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Underlay } from './options';
 import { type Command, run } from './process';
 
@@ -36,6 +37,19 @@ export async function setUnderlay({ hosts, underlay, ports }: Side, kind: Underl
     await run([...underlay, 'ethtool', '-K', port, 'gro', kind === 'wire' ? 'on' : 'off'], signal);
   }
 }
+
+/**
+ * Lets the hosts' NICs spread received flows over all CPUs, or leaves them on the first. Which CPU a flow gets is the dice
+ * of a hash, and a second one costs an interrupt: right for throughput, and noise in a round trip.
+ */
+export async function setSpreading({ hosts }: Side, spread: 'all CPUs' | 'first CPU', signal: AbortSignal) {
+  const mask = spread === 'all CPUs' ? cpuMask(availableParallelism()) : '1';
+  const script = `for queue in /sys/class/net/eth0/queues/rx-*; do echo ${mask} >$queue/rps_cpus; done`;
+  for (const host of hosts) await run([...host, 'sh', '-euc', script], signal);
+}
+
+/** As `megrez dev` sets it. */
+export const cpuMask = (cpus: number) => (2 ** Math.min(cpus, 32) - 1).toString(16);
 
 const compared = [
   ...['tcp-segmentation-offload', 'generic-segmentation-offload', 'generic-receive-offload'],

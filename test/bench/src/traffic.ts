@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, run, start } from './process';
-import type { Side } from './side';
+import { type Side, setSpreading } from './side';
 
 export interface Tools {
   /** The compiled native/udp.c. */
@@ -14,7 +14,7 @@ export interface Tools {
   readonly signal: AbortSignal;
 }
 
-/** Source ports of the flood: enough that RPS gives every CPU its share, whatever the hash of the day. */
+/** Source ports: enough that RPS gives every CPU its share, whatever the hash of the day. */
 const flows = 16;
 
 const sender = () => ['taskset', '-c', '0'];
@@ -58,29 +58,26 @@ export interface RoundTrip {
   readonly mean_us: number;
 }
 
-/** Round trips between two processes: one 64-byte datagram at a time. */
+/** Round trips between two processes that sleep meanwhile: one 64-byte datagram at a time, from ports in turn. */
 export async function udpRoundTrip(side: Side, { udp, duration_ms, signal }: Tools): Promise<RoundTrip> {
   const server = start(to(side, [udp, 'echo', '7001']), signal);
   try {
     await bound(side, 'udp', 7001, signal);
     const target = side.endpoints[1].address;
-    const text = await run(from(side, [udp, 'rtt', target, '7001', String(duration_ms / 2)]), signal);
+    const text = await run(from(side, [udp, 'rtt', target, '7001', String(duration_ms / 2), String(flows)]), signal);
     return JSON.parse(text) as RoundTrip;
   } finally {
     await server.stop();
   }
 }
 
-/** @returns mean round trip in µs of a flood ping: the kernels' own answer, nobody is woken at the far end */
-export async function ping(side: Side, { duration_ms, signal }: Tools): Promise<number> {
-  const count = String(duration_ms * 10);
-  const target = side.endpoints[1].address;
-  const command = ['ping', '-n', '-q', '-f', '-c', count, '-w', String(Math.ceil(duration_ms / 1000)), target];
+/** Round trips that the far kernel answers, on one CPU: nobody is woken and none is interrupted on the way. */
+export async function ping(side: Side, { udp, duration_ms, signal }: Tools): Promise<RoundTrip> {
+  await setSpreading(side, 'first CPU', signal);
+  const command = [udp, 'ping', side.endpoints[1].address, String(duration_ms / 2)];
   const text = await run(from(side, command), signal);
-  const mean = Number(text.match(/min\/avg\/max\/mdev = [\d.]+\/([\d.]+)/)?.[1]);
-  const [, sent, received] = text.match(/(\d+) packets transmitted, (\d+) received/) ?? [];
-  if (Number.isNaN(mean) || Number(received) < 0.9 * Number(sent)) throw new Error(`ping on ${side.name}: ${text}`);
-  return mean * 1000;
+  await setSpreading(side, 'all CPUs', signal);
+  return JSON.parse(text) as RoundTrip;
 }
 
 /** @returns 64-byte datagrams received per second by one process while another sends as fast as it can */
