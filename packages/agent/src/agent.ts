@@ -145,6 +145,8 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   const audit = async (): Promise<void> => {
     if (!loop.complete || loop.busy) return;
     const { whole } = await interfaces.list();
+    // What the loop made meanwhile is not in the list.
+    if (loop.busy) return;
     const lost = [...known.interfaces]
       .filter(([id, { ifindex }]) => whole.get(id)?.ifindex !== ifindex)
       .map(([id]) => id);

@@ -25,11 +25,16 @@ type Place =
 
 export interface Interfaces {
   /**
-   * Makes the endpoint's interface, or finds it as it should be; `beforeUp` writes the rows that it needs. Undefined for
-   * an endpoint that wants none.
+   * Makes the endpoint's interface, or finds it as it should be if it may `exist`; `beforeUp` writes the rows that it
+   * needs. An endpoint that wants none gets none.
    * @throws MegrezError NETNS_NOT_FOUND, INTERFACE_EXISTS, SUBNET_UNKNOWN; KernelError
    */
-  ensure(own: OwnEndpoint, subnet: SubnetFacts | undefined, beforeUp: (facts: InterfaceFacts) => void): Promise<void>;
+  ensure(
+    own: OwnEndpoint,
+    subnet: SubnetFacts | undefined,
+    exists: boolean,
+    beforeUp: (facts: InterfaceFacts) => void,
+  ): Promise<void>;
   /** Takes the interface away, with the link pinned for it and the namespace made for it. Its rows are gone already. */
   remove(facts: InterfaceFacts): Promise<void>;
   /** Interfaces of ours, by endpointId; half-made ones apart. */
@@ -162,7 +167,7 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
   };
 
   return {
-    ensure: async (own, subnet, beforeUp) => {
+    ensure: async (own, subnet, exists, beforeUp) => {
       const { endpoint } = own;
       const place = placeOf(endpoint);
       if (place === undefined) return;
@@ -171,7 +176,7 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
         const message = 'the host was not told of its subnet';
         throw new MegrezError({ code: 'FAILED_PRECONDITION', reason: 'SUBNET_UNKNOWN', object: object_name, message });
       }
-      const found = await find(own, place);
+      const found = exists ? await find(own, place) : undefined;
       if (found !== undefined) {
         if (place.kind === 'veth' && place.managed) managed.set(found.ifindex, place.netns);
         if (found.mtu !== mtu) await setLink({ ifindex: found.ifindex, mtu });

@@ -103,7 +103,7 @@ export const openReconciler = (
     if (ensured.get(work.id) === generation && known.interfaces.has(work.id)) return applyRows(work);
     const before = known.interfaces.get(work.id);
     const { subnet } = contextOf(known, host);
-    await interfaces.ensure(own, subnet(own.endpoint.vni, own.endpoint.subnetNumber), (facts) => {
+    await interfaces.ensure(own, subnet(own.endpoint.vni, own.endpoint.subnetNumber), before !== undefined, (facts) => {
       if (before !== undefined && before.ifindex !== facts.ifindex) {
         for (const key of portKeys(before.ifindex)) rows.remove(key);
       }

@@ -1,6 +1,6 @@
 import { maps } from '@megrez/abi';
 import { deleteLink, detach } from '@megrez/kernel';
-import { type Change, parseAddress } from '@megrez/model';
+import { type Change, formatAddress, parseAddress } from '@megrez/model';
 import { endpointId, type Known, planUnderlay, rowId, rowKey, subnetId } from '@megrez/plan';
 import type { Logger } from 'pino';
 import { type Datapath, linkedInterfaces } from './datapath';
@@ -70,6 +70,7 @@ export const prune = async (
     [...known.interfaces].filter(([id]) => known.endpoints.has(id)).map(([, facts]) => facts.ifindex),
   );
   const prefixes = new Set(planUnderlay(underlayPrefixes).map(rowId));
+  const owners = new Set([...known.tables.values()].flatMap((table) => table.owners));
   const ofTable = ({ vni, subnet }: { vni: number; subnet: number }) => known.tables.get(subnetId(vni, subnet));
   const ofPort = (key: Buffer): boolean => kept.has(maps.ports.key.decode(key).ifindex);
 
@@ -88,6 +89,7 @@ export const prune = async (
     ports: await rows.prune('ports', ofPort),
     budgets: await rows.prune('budgets', ofPort),
     traffic: await rows.prune('traffic', ofPort),
+    next_hops: await rows.prune('next_hops', (key) => owners.has(formatAddress(maps.next_hops.key.decode(key).host))),
     underlay: await rows.prune('underlay', (key) => prefixes.has(rowId({ map: 'underlay', key: Buffer.from(key) }))),
     interfaces: stale.length + halves.length,
   };
