@@ -96,9 +96,9 @@ static __always_inline enum verdict endpoint_arp(struct outgoing *out, const str
 	if (endpoint)
 		return answer_arp(out, endpoint->mac, VERDICT_ARP_LOCAL);
 	if (path_read(&out->about, &out->known)) {
-		if (out->known.state == PATH_TOLD && out->now - out->known.told_at < out->config->hard_lease_ns)
+		if (out->known.state == PATH_TOLD && elapsed(out->known.told_at, out->now) < out->config->hard_lease_ns)
 			return answer_arp(out, out->known.mac, VERDICT_ARP_PATH);
-		if (out->known.state == PATH_NONE && out->now - out->known.told_at < out->config->negative_ns)
+		if (out->known.state == PATH_NONE && elapsed(out->known.told_at, out->now) < out->config->negative_ns)
 			return VERDICT_UNKNOWN_ADDRESS;
 	}
 	verdict = look_for(out, &owner);
@@ -212,7 +212,7 @@ static __always_inline bool renewal_due(const struct outgoing *out, __u64 age)
 
 	if (out->skb->gso_size)
 		due = (due + out->config->hard_lease_ns) / 2;
-	return age >= due && out->now - out->known.asked_at >= out->config->retry_ns;
+	return age >= due && elapsed(out->known.asked_at, out->now) >= out->config->retry_ns;
 }
 
 static __always_inline enum verdict endpoint_ip(struct outgoing *out)
@@ -241,13 +241,13 @@ static __always_inline enum verdict endpoint_ip(struct outgoing *out)
 	path = path_read(&out->about, &out->known);
 	if (!path)
 		return send_asking(out);
-	age = out->now - out->known.told_at;
+	age = elapsed(out->known.told_at, out->now);
 	if (out->known.state == PATH_NONE && age < out->config->negative_ns)
 		return VERDICT_UNKNOWN_ADDRESS;
 	if (out->known.state != PATH_TOLD || age >= out->config->hard_lease_ns)
 		return send_asking(out);
 	/* Also a path that is renewed for ever is checked now and then. */
-	if (out->now - out->known.checked_at >= out->config->check_ns && !out->skb->gso_size)
+	if (elapsed(out->known.checked_at, out->now) >= out->config->check_ns && !out->skb->gso_size)
 		return send_asking(out);
 	if (renewal_due(out, age)) {
 		path->asked_at = out->now;

@@ -42,7 +42,7 @@ static __noinline bool notice_due(const struct question *question, __u64 now)
 	struct notice first = { .sent_at = now };
 
 	if (last) {
-		if (now - last->sent_at < NOTICE_INTERVAL_MS * 1000000ULL)
+		if (elapsed(last->sent_at, now) < NOTICE_INTERVAL_MS * 1000000ULL)
 			return false;
 		last->sent_at = now;
 		return true;

@@ -15,6 +15,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "address.h"
+#include "clock.h"
 #include "maps.h"
 #include "wire.h"
 

@@ -89,7 +89,7 @@ static __always_inline __u32 path_asked(const struct endpoint_key *about, __u64 
 	if (path->asks == 0) {
 		path->asked_at = now;
 		path->asks = 1;
-	} else if (now - path->asked_at > SUSPECT_NS) {
+	} else if (elapsed(path->asked_at, now) > SUSPECT_NS) {
 		path->asked_at = now;
 		if (path->asks < 255)
 			path->asks++;

@@ -95,7 +95,7 @@ const ask = (about: EndpointName, epoch = 0): Buffer =>
 
 const dropped = { action: 'drop' } as const;
 const known = (about: EndpointName, fields: Partial<Parameters<typeof pathRow>[0]> = {}) =>
-  pathRow({ about, host: 'h2', state: 1, told_ms_ago: 20, ...fields });
+  pathRow({ about, host: 'h2', state: 1, told_ms_ago: 0, ...fields });
 
 const arpCases: Case[] = [
   {
