@@ -38,7 +38,9 @@ async function measureMemory(control: Control, mappings: number, signal: AbortSi
   const from = performance.now();
   await parallel(Math.ceil(mappings / batch), 2, signal, async (i) => {
     const size = Math.min(batch, mappings - i * batch);
-    const requests = Array.from({ length: size }, (_, j) => requestFor(`bulk-${i}-${j}`, holders[i % holders.length] ?? '', none));
+    const requests = Array.from({ length: size }, (_, j) =>
+      requestFor(`bulk-${i}-${j}`, holders[i % holders.length] ?? '', none),
+    );
     const { results } = await control.client.provisioning.batchCreateEndpoints({ requests }).response;
     const failed = results.find(({ result }) => result.oneofKind === 'error')?.result;
     if (failed?.oneofKind === 'error') throw new Error(`a creation of the batch failed: ${failed.error.message}`);

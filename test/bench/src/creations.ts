@@ -56,11 +56,22 @@ function figuresOf({ size, returned_ms, reached_ms }: Stage): readonly Figure[] 
   ];
 }
 
-const countNames: Readonly<Record<keyof Counts, string>> = {
+/** Means, without targets: where the time of a creation goes. */
+function partsOf({ size }: Stage, { creation_ms, wait_ms, host_ms, owner_ms }: Counts): readonly Figure[] {
+  const at = `at ${size.toLocaleString('en')}`;
+  return [
+    { name: `  in the controller until the txn is answered, ${at}`, unit: 'ms', megrez: [creation_ms - wait_ms] },
+    { name: `  in the controller, waiting for agents, ${at}`, unit: 'ms', megrez: [wait_ms] },
+    { name: `  in the host's agent, interface included, ${at}`, unit: 'ms', megrez: [host_ms] },
+    { name: `  in a bouncer's agent, ${at}`, unit: 'ms', megrez: [owner_ms] },
+  ];
+}
+
+const countNames = {
   etcd: 'etcd operations per creation',
   messages: 'session messages per creation',
   writes: 'map writes per creation',
-};
+} as const;
 
 /** One more than the hosts of a slot. */
 const most_messages = 3;
@@ -112,7 +123,8 @@ export async function measureCreations(
     told(`${creations} creations at each size`);
     const counts: Counts[] = [];
     for (const { control } of stages) counts.push(await countCreations(control, counted));
-    return [...stages.flatMap(figuresOf), ...growthFigures(stages, counts)];
+    const parts = stages.flatMap((stage, i) => (counts[i] === undefined ? [] : partsOf(stage, counts[i])));
+    return [...stages.flatMap(figuresOf), ...growthFigures(stages, counts), ...parts];
   } finally {
     for (const { probe } of stages) await probe.stop();
     for (const control of controls) await control.close();

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 
 /** What can be measured, in the order in which it is. */
-export const sections = ['tcp', 'rtt', 'udp', 'create', 'rate', 'memory', 'map', 'interface', 'up'] as const;
+export const sections = ['tcp', 'rtt', 'udp', 'rate', 'memory', 'map', 'interface', 'create', 'up'] as const;
 export type Section = (typeof sections)[number];
 
 export const underlays = ['veth', 'wire'] as const;
