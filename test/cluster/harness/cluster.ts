@@ -37,6 +37,8 @@ export interface TestCluster {
   must(where: Where, command: readonly string[], input?: string): Promise<string>;
   start(where: Where, command: readonly string[]): Promise<Running>;
   signal(action: DevSignal, name: string): Promise<void>;
+  /** Does the agent of this host, this controller, or etcd run? */
+  isAlive(name: string): boolean;
   down(): Promise<void>;
 }
 
@@ -59,7 +61,7 @@ export async function up(options: Omit<DevUpOptions, 'dir'> = {}): Promise<TestC
 
   const prefixOf = async (where: Where): Promise<readonly string[]> => {
     if (where === 'underlay') {
-      const { pid } = JSON.parse(readFileSync(join(layout(dir).processes, 'underlay.json'), 'utf8')) as { pid: number };
+      const pid = processOf(dir, 'underlay');
       return ['nsenter', '--mount', '--net', '--target', String(pid), '--wdns=/', '--'];
     }
     if ('host' in where) {
@@ -85,6 +87,7 @@ export async function up(options: Omit<DevUpOptions, 'dir'> = {}): Promise<TestC
     must: async (where, words, input) => must(await command(where, words), input, env),
     start: async (where, words) => start(await command(where, words), env),
     signal: (action, name) => devSignal(action, name, { dir }),
+    isAlive: (name) => existsSync(`/proc/${processOf(dir, name)}`),
     down: async () => {
       killAll();
       client.close();
@@ -92,6 +95,12 @@ export async function up(options: Omit<DevUpOptions, 'dir'> = {}): Promise<TestC
       rmSync(join(dir, '..'), { recursive: true, force: true });
     },
   };
+}
+
+/** Pid of a process that dev has recorded. */
+function processOf(dir: string, name: string): number {
+  const text = readFileSync(join(layout(dir).processes, `${name}.json`), 'utf8');
+  return (JSON.parse(text) as { readonly pid: number }).pid;
 }
 
 export async function createVpc(cluster: TestCluster, name: string, cidr = '10.0.0.0/16') {

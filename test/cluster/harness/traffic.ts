@@ -3,36 +3,45 @@ import type { Endpoint } from '@megrez/model';
 import { probe, type TestCluster, type Where } from './cluster';
 import type { Running } from './command';
 
-export interface PingResult {
+export interface Pings {
   readonly sent: number;
   readonly received: number;
   readonly duplicates: number;
+  /** Replies that differ from their request. */
+  readonly bad: number;
 }
 
-/** Reads the summary of iputils' ping. */
-export function parsePing(text: string): PingResult {
-  const [, sent, received] = text.match(/(\d+) packets transmitted, (\d+) received/) ?? [];
-  if (sent === undefined || received === undefined) {
-    throw new Error(`no summary of ping: ${text}`);
-  }
-  return {
-    sent: Number(sent),
-    received: Number(received),
-    duplicates: Number(text.match(/\+(\d+) duplicates/)?.[1] ?? 0),
-  };
+export const allOf = (sent: number): Pings => ({ sent, received: sent, duplicates: 0, bad: 0 });
+
+export interface PingOptions {
+  /** Without it 10. */
+  readonly count?: number;
+  readonly interval_ms?: number;
+  /** Bytes behind the ICMP header; without it 56. */
+  readonly size?: number;
+  readonly df?: boolean;
+  /** How long to wait for replies after the last request; without it 5,000. */
+  readonly patience_ms?: number;
 }
 
-/** Pings; further flags of ping may follow. */
-export async function ping(cluster: TestCluster, from: Where, ip: string, ...flags: readonly string[]) {
-  const counted = flags.includes('-c') ? [] : ['-c', '10'];
-  const command = ['ping', '-n', '-q', '-i', '0.01', '-W', '2', ...counted, ...flags, ip];
-  const { stdout, stderr } = await cluster.run(from, command);
-  return parsePing(stdout + stderr);
+const pingCommand = (ip: string, options: PingOptions) => {
+  const { count = 10, interval_ms = 10, size = 56, df = false, patience_ms = 5000 } = options;
+  return [probe(), 'ping', ip, ...[count, interval_ms, size, Number(df), patience_ms].map(String)];
+};
+
+export async function ping(cluster: TestCluster, from: Where, ip: string, options: PingOptions = {}): Promise<Pings> {
+  return report<Pings>(await cluster.start(from, pingCommand(ip, options)));
+}
+
+/** Pings until `finish`. */
+export async function pinging(cluster: TestCluster, from: Where, ip: string, interval_ms: number) {
+  const running = await cluster.start(from, pingCommand(ip, { count: 0, interval_ms }));
+  return { finish: () => report<Pings>(running) };
 }
 
 /** Does one ping get an answer within a second? */
 export async function reaches(cluster: TestCluster, from: Endpoint, ip: string): Promise<boolean> {
-  return (await ping(cluster, { endpoint: from }, ip, '-c', '1', '-W', '1')).received === 1;
+  return (await ping(cluster, { endpoint: from }, ip, { count: 1, patience_ms: 1000 })).received === 1;
 }
 
 export interface Datagrams {

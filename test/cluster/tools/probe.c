@@ -7,6 +7,8 @@
  *   probe udp-source IP PORT TOKEN RATE COUNT SIZE    COUNT 0: until stdin ends
  *   probe tcp-sink PORT SEED              verifies one connection's bytes
  *   probe tcp-source IP PORT SEED BYTES RATE          BYTES 0: until stdin ends; RATE in bytes/s, 0: as fast as it goes
+ *   probe ping IP COUNT INTERVAL_MS SIZE DF PATIENCE_MS   COUNT 0: until stdin ends; waits for every reply, while iputils'
+ *                                         ping gives up after two round trips; SIZE of the ICMP payload
  *   probe send INTERFACE                  sends the frames that stdin brings in hex, one per line
  *   probe capture INTERFACE               prints every frame in hex behind `in` or `out`, until stdin ends
  *
@@ -245,6 +247,89 @@ static int tcp_source(const char *ip, int port, uint64_t seed, uint64_t total, d
 	return 0;
 }
 
+static uint16_t checksum(const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < size; i++)
+		sum += i % 2 ? bytes[i] : bytes[i] << 8;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum += sum >> 16;
+	return htons(~sum);
+}
+
+struct echo {
+	uint8_t type;
+	uint8_t code;
+	uint16_t sum;
+	uint16_t id;
+	uint16_t sequence;
+	uint8_t payload[65000];
+};
+
+static int ping(const char *ip, uint64_t count, double interval_ms, size_t size, int df, int64_t patience_ms)
+{
+	struct sockaddr_in to = address(ip, 0), from;
+	int s = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), buffer = 16 << 20;
+	int discover = df ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
+	uint64_t sent = 0, received = 0, duplicates = 0, bad = 0, errors = 0;
+	int64_t next = now_ns(), end = 0;
+	static uint8_t seen[65536 / 8];
+	static struct echo request, reply;
+	static uint8_t packet[66000];
+
+	setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
+	if (s < 0 || size > sizeof(request.payload) || count > 65535 ||
+	    setsockopt(s, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof(discover)))
+		die("ping");
+	request = (struct echo){ .type = 8, .id = getpid() };
+	for (size_t i = 0; i < size; i++)
+		request.payload[i] = i * 7 + 1;
+	for (;;) {
+		struct pollfd in = { .fd = s, .events = POLLIN };
+		socklen_t length = sizeof(from);
+		bool done = count ? sent == count : end || told_to_stop();
+		int64_t now = now_ns(), until = done ? end : next;
+		ssize_t got;
+
+		if (done && !end)
+			until = end = now + patience_ms * 1000000;
+		if (done && (received + errors >= sent || now >= end))
+			break;
+		if (!done && now >= next) {
+			request.sequence = htons(sent);
+			request.sum = 0;
+			request.sum = checksum(&request, 8 + size);
+			/* A packet that DF forbids is refused right here. */
+			errors += sendto(s, &request, 8 + size, 0, (struct sockaddr *)&to, sizeof(to)) < 0;
+			sent++;
+			next += interval_ms * 1e6;
+			continue;
+		}
+		if (poll(&in, 1, (until - now) / 1000000 + 1) <= 0)
+			continue;
+		got = recvfrom(s, packet, sizeof(packet), 0, (struct sockaddr *)&from, &length) - 20;
+		if (got < 8 || from.sin_addr.s_addr != to.sin_addr.s_addr)
+			continue;
+		memcpy(&reply, packet + 20, got);
+		if (reply.type != 0 || reply.id != request.id)
+			continue;
+		if (got != (ssize_t)(8 + size) || memcmp(reply.payload, request.payload, size)) {
+			bad++;
+			continue;
+		}
+		if (seen[ntohs(reply.sequence) / 8] & (1 << ntohs(reply.sequence) % 8)) {
+			duplicates++;
+			continue;
+		}
+		seen[ntohs(reply.sequence) / 8] |= 1 << ntohs(reply.sequence) % 8;
+		received++;
+	}
+	printf("{\"sent\":%lu,\"received\":%lu,\"duplicates\":%lu,\"bad\":%lu}\n", sent, received, duplicates, bad);
+	return 0;
+}
+
 static int packet_socket(const char *interface)
 {
 	struct sockaddr_ll on = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
@@ -332,6 +417,9 @@ int main(int argc, char **argv)
 	if (!strcmp(verb, "tcp-source") && argc == 7)
 		return tcp_source(argv[2], atoi(argv[3]), strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10),
 				  atof(argv[6]));
+	if (!strcmp(verb, "ping") && argc == 8)
+		return ping(argv[2], strtoull(argv[3], NULL, 10), atof(argv[4]), strtoul(argv[5], NULL, 10),
+			    atoi(argv[6]), atoll(argv[7]));
 	if (!strcmp(verb, "send") && argc == 3)
 		return send_frames(argv[2]);
 	if (!strcmp(verb, "capture") && argc == 3)
