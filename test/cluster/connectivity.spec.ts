@@ -2,8 +2,8 @@
 import type { Endpoint } from '@megrez/model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createEndpoint, createSubnet, createVpc, type TestCluster, up } from './harness/cluster';
-import { capture, isGeneve } from './harness/frames';
-import { allOf, datagrams, ping, stream } from './harness/traffic';
+import { capture, ethernet, inject, ipPacket, isGeneve, udp } from './harness/frames';
+import { allOf, datagramSink, datagrams, ping, report, stream, tokenOf } from './harness/traffic';
 
 let cluster: TestCluster;
 
@@ -56,3 +56,25 @@ test.for(layouts.map(({ title }, i) => [title, i + 1] as const))(
     expect(left, 'traffic of one host stays on it').toEqual([]);
   },
 );
+
+test('the counter of datagrams sees loss, doubles, disorder and strangers', async () => {
+  // What every other test here says is only worth as much as this.
+  await createSubnet(cluster, 'acme', 'count', '10.0.9.0/24', ['h3']);
+  const a = await createEndpoint(cluster, 'acme', 'count', 'a', 'h1');
+  const b = await createEndpoint(cluster, 'acme', 'count', 'b', 'h2');
+  const port = 7777;
+  const datagram = (sequence: number, token = tokenOf(b, port)) => {
+    const body = Buffer.alloc(16);
+    body.writeUInt32LE(0x6d7a7072, 0);
+    body.writeUInt32LE(token, 4);
+    body.writeBigUInt64LE(BigInt(sequence), 8);
+    const packet = { source: a.ip, destination: b.ip, protocol: 17, body: udp(7777, port, body) };
+    return ethernet(b.mac, a.mac, 0x0800, ipPacket(packet));
+  };
+  expect(await ping(cluster, { endpoint: a }, b.ip)).toEqual(allOf(10));
+  const sink = await datagramSink(cluster, b, port);
+  const frames = [datagram(0), datagram(1), datagram(3), datagram(3), datagram(2), datagram(6), datagram(4, 1)];
+  await inject(cluster, { endpoint: a }, 'eth0', frames);
+  const seen = await report<object>(sink);
+  expect(seen).toMatchObject({ received: 6, unique: 5, duplicated: 1, reordered: 1, misdelivered: 1 });
+});

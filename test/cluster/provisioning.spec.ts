@@ -1,6 +1,6 @@
 // Behaviours 43, 44 and 46, and the ways an endpoint is attached: nothing half-made, nothing left.
 import { type Endpoint, MegrezError } from '@megrez/model';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   createEndpoint,
   createSubnet,
@@ -312,10 +312,6 @@ describe('attachments', () => {
 });
 
 describe('46: deletes leave nothing', () => {
-  beforeEach(async () => {
-    expect(await intent()).toEqual(emptyStore);
-  });
-
   const fill = async (): Promise<readonly Endpoint[]> => {
     await createVpc(cluster, 'gone');
     await createSubnet(cluster, 'gone', 'web', '10.0.1.0/24', ['h3']);
@@ -336,11 +332,9 @@ describe('46: deletes leave nothing', () => {
     return made;
   };
 
-  const isGone = async () => {
-    await expect.poll(() => footprints(cluster), { timeout: 10_000 }).toEqual(nothing);
-    // An address whose host was away stays held until that host has said that it forgot it.
-    await expect.poll(intent, { timeout: 20_000 }).toEqual(emptyStore);
-  };
+  /** An address whose host was away stays held until that host has said that it forgot it: all this takes a moment. */
+  const left = async () => ({ hosts: await footprints(cluster), intent: await intent() });
+  const gone = { timeout: 20_000, interval: 100 };
 
   test('one by one', async () => {
     for (const { vpc, subnet, name } of await fill()) {
@@ -350,13 +344,13 @@ describe('46: deletes leave nothing', () => {
       await cluster.api.deleteSubnet({ vpc: 'gone', name, cascade: false }).response;
     }
     await cluster.api.deleteVpc({ name: 'gone', cascade: false }).response;
-    await isGone();
+    await expect.poll(left, gone).toEqual({ hosts: nothing, intent: emptyStore });
   });
 
   test('by a cascade', async () => {
     await fill();
     await cluster.api.deleteVpc({ name: 'gone', cascade: true }).response;
-    await isGone();
+    await expect.poll(left, gone).toEqual({ hosts: nothing, intent: emptyStore });
   });
 
   test('while the host was away: its agent clears up when it is back', async () => {
@@ -374,6 +368,6 @@ describe('46: deletes leave nothing', () => {
     await expect
       .poll(() => codeOf(cluster.api.deleteVpc({ name: 'gone', cascade: true }).response), { timeout: 15_000 })
       .toMatch(/^NOT_FOUND /);
-    await isGone();
+    await expect.poll(left, gone).toEqual({ hosts: nothing, intent: emptyStore });
   });
 });

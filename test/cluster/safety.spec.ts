@@ -40,14 +40,13 @@ const gatewayMac = '02:4d:67:77:00:01';
 
 beforeAll(async () => {
   cluster = await up({ hosts: 3 });
-  const acme = await createVpc(cluster, 'acme');
+  await createVpc(cluster, 'acme');
   await createVpc(cluster, 'evil');
   await createSubnet(cluster, 'acme', 'web', '10.0.1.0/24', ['h3']);
   await createSubnet(cluster, 'evil', 'web', '10.0.1.0/24', ['h2']);
   a = await createEndpoint(cluster, 'acme', 'web', 'a', 'h1');
   b = await createEndpoint(cluster, 'acme', 'web', 'b', 'h2');
   foreign = await createEndpoint(cluster, 'evil', 'web', 'x', 'h2', { ip: a.ip });
-  expect(foreign.vni).not.toBe(acme.vni);
   await quiet(cluster, a, b, foreign);
   for (const host of cluster.hosts.keys()) {
     links.set(host, (await cluster.must({ host }, ['cat', '/sys/class/net/eth0/address'])).trim());
@@ -60,7 +59,8 @@ beforeAll(async () => {
      link set ${attacker.device} up
     `,
   );
-  expect(await ping(cluster, { endpoint: a }, b.ip)).toEqual(allOf(10));
+  // Both hosts know a path.
+  await ping(cluster, { endpoint: a }, b.ip);
 });
 
 afterAll(() => cluster?.down());
@@ -331,6 +331,7 @@ describe('24: forged on the underlay', () => {
   });
 
   test('the paths that all this was about do exist, and still work', async () => {
+    expect(foreign.vni).not.toBe(a.vni);
     expect((await pathsOf('h1')).some((path) => path.includes(b.ip))).toBe(true);
     const wire = await capture(cluster, 'underlay', 'attackerp');
     await talk();

@@ -15,7 +15,7 @@ import {
   layout,
 } from '@megrez/dev';
 import type { CreateEndpointRequest, Endpoint, Subnet } from '@megrez/model';
-import { killAll, must, type Output, type Running, run, start } from './command';
+import { must, type Output, type Running, run, start } from './command';
 
 export type Where =
   | { readonly endpoint: Endpoint }
@@ -58,6 +58,8 @@ export async function up(options: Omit<DevUpOptions, 'dir'> = {}): Promise<TestC
   const prefixes = new Map<string, readonly string[]>();
   const { id } = JSON.parse(readFileSync(layout(dir).state, 'utf8')) as { readonly id: string };
   const env = { ...process.env, MEGREZ_DEV_CLUSTER: id };
+  /** What a failed test may leave running. */
+  const started: Running[] = [];
 
   const prefixOf = async (where: Where): Promise<readonly string[]> => {
     if (where === 'underlay') {
@@ -85,11 +87,20 @@ export async function up(options: Omit<DevUpOptions, 'dir'> = {}): Promise<TestC
     command,
     run: async (where, words, input) => run(await command(where, words), input, env),
     must: async (where, words, input) => must(await command(where, words), input, env),
-    start: async (where, words) => start(await command(where, words), env),
+    start: async (where, words) => {
+      const running = start(await command(where, words), env);
+      started.push(running);
+      return running;
+    },
     signal: (action, name) => devSignal(action, name, { dir }),
     isAlive: (name) => existsSync(`/proc/${processOf(dir, name)}`),
     down: async () => {
-      killAll();
+      if (!existsSync(dir)) {
+        return;
+      }
+      for (const running of started) {
+        running.kill();
+      }
       client.close();
       await devDown({ dir });
       rmSync(join(dir, '..'), { recursive: true, force: true });

@@ -1,5 +1,5 @@
 // Programs in namespaces: started, fed by stdin, ended by closing it, their output collected.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 export interface Output {
@@ -20,19 +20,9 @@ export interface Running {
   kill(): void;
 }
 
-const running = new Set<ChildProcess>();
-
-/** Ends what a failed test left running. */
-export function killAll(): void {
-  for (const child of running) {
-    child.kill('SIGKILL');
-  }
-}
-
 export function start(command: readonly string[], env: NodeJS.ProcessEnv = process.env): Running {
   const [program = '', ...args] = command;
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env });
-  running.add(child);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -44,7 +34,6 @@ export function start(command: readonly string[], env: NodeJS.ProcessEnv = proce
   // A program that ended before it read everything: its output tells.
   child.stdin.on('error', () => {});
   const ended = once(child, 'close').then(([code]: (number | null)[]) => {
-    running.delete(child);
     return { code: code ?? 1, stdout, stderr };
   });
   ended.catch(() => {});

@@ -70,8 +70,8 @@ export interface DatagramOptions {
   readonly port?: number;
 }
 
-/** An address and a port name the receiver: what arrives elsewhere is misdelivered. */
-const tokenOf = ({ vni, ip }: Endpoint, port: number) =>
+/** What a datagram for this receiver carries: an address and a port name the receiver: what arrives elsewhere is misdelivered. */
+export const tokenOf = ({ vni, ip }: Endpoint, port: number) =>
   (ip.split('.').reduce((sum, part) => (sum * 256 + Number(part)) >>> 0, 0) ^ (vni << 8) ^ (port << 16)) >>> 0;
 
 let nextPort = 20_000;
