@@ -124,89 +124,114 @@ describe('44: refusals', () => {
   const endpoint = (host: string, more: Parameters<typeof endpointRequest>[4] = {}, name = 'new', of = 'web') =>
     createEndpoint(cluster, 'bad', of, name, host, more);
 
-  const cases: readonly (readonly [string, () => Promise<unknown>, string, RegExp])[] = [
-    ['a full subnet', () => endpoint('h1', {}, 'new', 'tiny'), 'RESOURCE_EXHAUSTED', /bad\/tiny/],
-    ['a subnet outside its VPC', () => subnet('10.8.1.0/24'), 'INVALID_ARGUMENT', /bad\/new|10\.8\.1\.0/],
-    ['a subnet wider than its VPC', () => subnet('10.0.0.0/8'), 'INVALID_ARGUMENT', /bad\/new|10\.0\.0\.0/],
+  const cases: readonly (readonly [string, () => Promise<unknown>, string, string])[] = [
+    [
+      'a full subnet',
+      () => endpoint('h1', {}, 'new', 'tiny'),
+      'RESOURCE_EXHAUSTED SUBNET_EXHAUSTED',
+      'endpoint bad/tiny/new',
+    ],
+    ['a subnet outside its VPC', () => subnet('10.8.1.0/24'), 'INVALID_ARGUMENT CIDR_OUTSIDE_VPC', 'subnet bad/new'],
+    ['a subnet wider than its VPC', () => subnet('10.0.0.0/8'), 'INVALID_ARGUMENT CIDR_OUTSIDE_VPC', 'subnet bad/new'],
     [
       'a subnet that overlaps another',
       () => subnet('10.7.1.128/25'),
-      'FAILED_PRECONDITION|ALREADY_EXISTS|INVALID_ARGUMENT',
-      /bad\/(web|new)/,
+      'FAILED_PRECONDITION CIDR_OVERLAP',
+      'subnet bad/new',
     ],
+    ['a subnet around another', () => subnet('10.7.0.0/16'), 'FAILED_PRECONDITION CIDR_OVERLAP', 'subnet bad/new'],
+    ['a CIDR with host bits', () => subnet('10.7.3.1/24'), 'INVALID_ARGUMENT CIDR_HOST_BITS', 'subnet bad/new'],
+    ['a CIDR that is none', () => subnet('10.7.3.0/33'), 'INVALID_ARGUMENT INVALID_CIDR', 'subnet bad/new'],
+    ['a VPC without a CIDR', () => vpc('empty'), 'INVALID_ARGUMENT CIDR_MISSING', 'vpc empty'],
+    ['a VPC with a bad CIDR', () => vpc('odd', 'ten/8'), 'INVALID_ARGUMENT INVALID_CIDR', 'vpc odd'],
     [
-      'a subnet around another',
-      () => subnet('10.7.0.0/16'),
-      'FAILED_PRECONDITION|ALREADY_EXISTS|INVALID_ARGUMENT',
-      /bad\/(web|new|tiny)/,
+      'a VPC with a bad name',
+      () => vpc('Not_A_Name', '10.0.0.0/16'),
+      'INVALID_ARGUMENT INVALID_NAME',
+      'vpc Not_A_Name',
     ],
-    ['a CIDR with host bits', () => subnet('10.7.3.1/24'), 'INVALID_ARGUMENT', /10\.7\.3\.1|bad\/new/],
-    ['a CIDR that is none', () => subnet('10.7.3.0/33'), 'INVALID_ARGUMENT', /10\.7\.3\.0|bad\/new/],
-    ['a VPC without a CIDR', () => vpc('empty'), 'INVALID_ARGUMENT', /empty/],
-    ['a VPC with a bad CIDR', () => vpc('odd', 'ten/8'), 'INVALID_ARGUMENT', /odd|ten/],
-    ['a VPC with a bad name', () => vpc('Not_A_Name', '10.0.0.0/16'), 'INVALID_ARGUMENT', /Not_A_Name/],
-    ['a VPC that exists', () => vpc('bad', '10.0.0.0/16'), 'ALREADY_EXISTS', /bad/],
-    ['a subnet of no VPC', () => subnet('10.7.3.0/24', { vpc: 'none' }), 'NOT_FOUND', /none/],
+    ['a VPC that exists', () => vpc('bad', '10.0.0.0/16'), 'ALREADY_EXISTS NAME_IN_USE', 'vpc bad'],
+    ['a subnet of no VPC', () => subnet('10.7.3.0/24', { vpc: 'none' }), 'NOT_FOUND VPC_NOT_FOUND', 'vpc none'],
     [
       'more bouncers than hosts',
       () => subnet('10.7.3.0/24', { bouncers: 4 }),
-      'FAILED_PRECONDITION|INVALID_ARGUMENT',
-      /bad\/new/,
+      'FAILED_PRECONDITION TOO_MANY_BOUNCERS',
+      'subnet bad/new',
     ],
     [
       'a bouncer on no host',
       () => subnet('10.7.3.0/24', { bouncerHosts: ['h9'] }),
-      'NOT_FOUND|FAILED_PRECONDITION',
-      /h9/,
+      'NOT_FOUND HOST_NOT_FOUND',
+      'subnet bad/new',
     ],
-    ['an endpoint on no host', () => endpoint('h9'), 'NOT_FOUND', /h9/],
-    ['an endpoint of no subnet', () => endpoint('h1', {}, 'new', 'none'), 'NOT_FOUND', /bad\/none/],
+    ['an endpoint on no host', () => endpoint('h9'), 'NOT_FOUND HOST_NOT_FOUND', 'host h9'],
+    [
+      'an endpoint of no subnet',
+      () => endpoint('h1', {}, 'new', 'none'),
+      'NOT_FOUND SUBNET_NOT_FOUND',
+      'subnet bad/none',
+    ],
     [
       'an address of another subnet',
       () => endpoint('h1', { ip: '10.7.2.2' }),
-      'INVALID_ARGUMENT',
-      /10\.7\.2\.2|bad\/web/,
+      'INVALID_ARGUMENT ADDRESS_OUTSIDE_SUBNET',
+      'endpoint bad/web/new',
     ],
-    ['the network address', () => endpoint('h1', { ip: '10.7.1.0' }), 'INVALID_ARGUMENT', /10\.7\.1\.0|bad\/web/],
-    ['the broadcast address', () => endpoint('h1', { ip: '10.7.1.255' }), 'INVALID_ARGUMENT', /10\.7\.1\.255|bad\/web/],
+    [
+      'the network address',
+      () => endpoint('h1', { ip: '10.7.1.0' }),
+      'INVALID_ARGUMENT ADDRESS_IS_NETWORK',
+      'endpoint bad/web/new',
+    ],
+    [
+      'the broadcast address',
+      () => endpoint('h1', { ip: '10.7.1.255' }),
+      'INVALID_ARGUMENT ADDRESS_IS_BROADCAST',
+      'endpoint bad/web/new',
+    ],
     [
       'the gateway address',
       () => endpoint('h1', { ip: '10.7.1.1' }),
-      'INVALID_ARGUMENT|ALREADY_EXISTS',
-      /10\.7\.1\.1|bad\/web/,
+      'INVALID_ARGUMENT ADDRESS_IS_GATEWAY',
+      'endpoint bad/web/new',
     ],
     [
       'an address that is none',
       () => endpoint('h1', { ip: '10.7.1.300' }),
-      'INVALID_ARGUMENT',
-      /10\.7\.1\.300|bad\/web/,
+      'INVALID_ARGUMENT INVALID_ADDRESS',
+      'endpoint bad/web/new',
     ],
     [
       'an address that is taken',
       () => endpoint('h2', { ip: '10.7.1.10' }),
-      'ALREADY_EXISTS',
-      /10\.7\.1\.10|bad\/web\/a/,
+      'ALREADY_EXISTS ADDRESS_IN_USE',
+      'endpoint bad/web/new',
     ],
-    ['a name that is taken', () => endpoint('h2', {}, 'a'), 'ALREADY_EXISTS', /bad\/web\/a/],
-    ['a multicast MAC', () => endpoint('h1', { mac: '01:00:5e:00:00:01' }), 'INVALID_ARGUMENT', /01:00:5e|bad\/web/],
-    ['a name of bad syntax', () => endpoint('h1', {}, 'a/b'), 'INVALID_ARGUMENT', /a\/b/],
+    ['a name that is taken', () => endpoint('h2', {}, 'a'), 'ALREADY_EXISTS NAME_IN_USE', 'endpoint bad/web/a'],
+    [
+      'a multicast MAC',
+      () => endpoint('h1', { mac: '01:00:5e:00:00:01' }),
+      'INVALID_ARGUMENT INVALID_MAC',
+      'endpoint bad/web/new',
+    ],
+    ['a name of bad syntax', () => endpoint('h1', {}, 'a/b'), 'INVALID_ARGUMENT INVALID_NAME', 'endpoint bad/web/a/b'],
     [
       'deleting a VPC in use',
       () => cluster.api.deleteVpc({ name: 'bad', cascade: false }).response,
-      'FAILED_PRECONDITION',
-      /bad/,
+      'FAILED_PRECONDITION VPC_IN_USE',
+      'vpc bad',
     ],
     [
       'deleting a subnet in use',
       () => cluster.api.deleteSubnet({ vpc: 'bad', name: 'web', cascade: false }).response,
-      'FAILED_PRECONDITION',
-      /bad\/web/,
+      'FAILED_PRECONDITION SUBNET_IN_USE',
+      'subnet bad/web',
     ],
     [
       'deleting an endpoint that is not there',
       () => cluster.api.deleteEndpoint({ vpc: 'bad', subnet: 'web', name: 'none', timeoutMs: 0 }).response,
-      'NOT_FOUND',
-      /bad\/web\/none/,
+      'NOT_FOUND ENDPOINT_NOT_FOUND',
+      'endpoint bad/web/none',
     ],
   ];
 
@@ -222,9 +247,9 @@ describe('44: refusals', () => {
     );
     expect(error).toBeInstanceOf(MegrezError);
     const { code: got, reason, object, message } = error as MegrezError;
-    expect(got).toMatch(new RegExp(`^(${code})$`));
-    expect(reason).toMatch(/^[A-Z][A-Z0-9_]+$/);
-    expect(`${object} ${message}`).toMatch(named);
+    expect(`${got} ${reason}`).toBe(code);
+    expect(object).toBe(named);
+    expect(message.length).toBeGreaterThan(15);
     expect(await intent()).toEqual(before.intent);
   });
 
@@ -273,20 +298,16 @@ describe('attachments', () => {
   });
 
   test('a namespace that does not exist: a clear error at once, and nothing on the host', async () => {
-    const before = await footprints(cluster);
+    const before = await everything();
     const path = '/run/netns/there-is-none';
-    const started = performance.now();
-    const result = createEndpoint(cluster, 'att', 'web', 'lost', 'h1', { ...netns(path), timeoutMs: 3000 });
-    const error = await result.then(
-      () => undefined,
-      (error: unknown) => error as MegrezError,
-    );
-    expect(error).toBeInstanceOf(MegrezError);
-    expect(error?.code).toMatch(/^(FAILED_PRECONDITION|DEADLINE_EXCEEDED|NOT_FOUND)$/);
-    expect(`${error?.object} ${error?.message}`).toContain('att/web/lost');
-    expect(performance.now() - started).toBeLessThan(20_000);
-    await codeOf(remove('lost'));
-    expect(await footprints(cluster)).toEqual(before);
+    const refused = createEndpoint(cluster, 'att', 'web', 'lost', 'h1', netns(path));
+    await expect(refused).rejects.toMatchObject({
+      code: 'FAILED_PRECONDITION',
+      reason: 'NETNS_NOT_FOUND',
+      object: 'endpoint att/web/lost',
+      message: expect.stringContaining(path),
+    });
+    expect(await everything()).toEqual(before);
   });
 
   test('a tap: made with the name asked for, carries frames both ways, and goes with its endpoint', async () => {
@@ -303,11 +324,10 @@ describe('attachments', () => {
   });
 
   test('a tap whose name is taken is refused', async () => {
-    const before = await footprints(cluster);
-    const error = await codeOf(createEndpoint(cluster, 'att', 'web', 'vm2', 'h1', { ...tap('eth0'), timeoutMs: 3000 }));
-    expect(error).toMatch(/^(FAILED_PRECONDITION|DEADLINE_EXCEEDED|INVALID_ARGUMENT) /);
-    await codeOf(remove('vm2'));
-    expect(await footprints(cluster)).toEqual(before);
+    const before = await everything();
+    const refused = createEndpoint(cluster, 'att', 'web', 'vm2', 'h1', tap('eth0'));
+    await expect(refused).rejects.toMatchObject({ code: 'FAILED_PRECONDITION', object: 'endpoint att/web/vm2' });
+    expect(await everything()).toEqual(before);
   });
 });
 
