@@ -8,7 +8,7 @@ import type { Figure } from './report';
 import type { Tools } from './traffic';
 
 const callers = 64;
-const bursts = 3;
+const bursts = 2;
 const batch = 1000;
 /** Of the endpoints; no host takes more than 32,768. */
 const holders = ['h1', 'h4', 'h5', 'h6'];

@@ -8,6 +8,8 @@ export interface Figure {
   readonly megrez: readonly number[];
   /** Of bridge + VXLAN, where it can be compared. */
   readonly vxlan?: readonly number[];
+  /** The same between the hosts themselves, without any overlay: what neither can go below or above. */
+  readonly bare?: number;
   /** What is to be reached: of the ratio when there is a rival, else of megrez's own median. */
   readonly target?: { readonly is: 'at least' | 'at most'; readonly value: number };
 }
@@ -18,12 +20,13 @@ export interface Line {
   readonly megrez: number;
   readonly vxlan?: number;
   readonly ratio?: number;
+  readonly bare?: number;
   readonly target?: string;
   readonly reached?: boolean;
   readonly values: { readonly megrez: readonly number[]; readonly vxlan?: readonly number[] };
 }
 
-export function summarise({ name, unit, megrez, vxlan, target }: Figure): Line {
+export function summarise({ name, unit, megrez, vxlan, bare, target }: Figure): Line {
   const own = median(megrez);
   const rival = vxlan === undefined ? undefined : median(vxlan);
   const judged = rival === undefined ? own : own / rival;
@@ -33,6 +36,7 @@ export function summarise({ name, unit, megrez, vxlan, target }: Figure): Line {
     unit,
     megrez: own,
     ...(rival === undefined ? {} : { vxlan: rival, ratio: own / rival }),
+    ...(bare === undefined ? {} : { bare }),
     ...(target === undefined
       ? {}
       : {
@@ -49,17 +53,17 @@ const text = (value: number | undefined): string => {
   return value.toFixed(Math.abs(value) < 100 ? 2 : 1);
 };
 
-const head = ['figure', 'unit', 'megrez', 'bridge + VXLAN', 'ratio', 'target', ''] as const;
+const head = ['figure', 'unit', 'megrez', 'bridge + VXLAN', 'ratio', 'no overlay', 'target', ''] as const;
 
 /** A table for eyes: a line per figure, columns aligned. */
 export function table(lines: readonly Line[]): string {
-  const rows = lines.map(({ name, unit, megrez, vxlan, ratio, target = '', reached }) => [
-    ...[name, unit, text(megrez), text(vxlan), ratio?.toFixed(2) ?? '', target],
+  const rows = lines.map(({ name, unit, megrez, vxlan, ratio, bare, target = '', reached }) => [
+    ...[name, unit, text(megrez), text(vxlan), ratio?.toFixed(2) ?? '', text(bare), target],
     reached === undefined ? '' : reached ? 'reached' : 'NOT REACHED',
   ]);
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
-  const isNumber = (column: number) => column >= 2 && column <= 5;
+  const isNumber = (column: number) => column >= 2 && column <= 6;
   const print = (row: readonly string[]) =>
     row
       .map((cell, i) => (isNumber(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))

@@ -87,11 +87,16 @@ export async function startRival(signal: AbortSignal): Promise<Side> {
       endpoints.push({ place: endpoint.place, address });
     }
     const [first, second] = endpoints;
-    if (first === undefined || second === undefined) throw new Error('two endpoints are needed');
+    const [firstHost, secondHost] = places;
+    if (!first || !second || !firstHost || !secondHost) throw new Error('two hosts and endpoints are needed');
     const ports = hosts.map((host) => `r${host}`);
     const side: Side = {
       ...{ name: 'vxlan', endpoints: [first, second], hosts: places, underlay: underlay.place },
       ...{ ports, mtu: inner_mtu, close },
+      bare: [
+        { place: firstHost, address: addressOf(1) },
+        { place: secondHost, address: addressOf(2) },
+      ],
     };
     await setSpreading(side, 'all CPUs', signal);
     return side;

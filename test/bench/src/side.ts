@@ -13,6 +13,8 @@ export interface Side {
   readonly underlay: Place;
   /** Ports of the underlay, in the order of the hosts. */
   readonly ports: readonly string[];
+  /** The first two hosts themselves, for what the underlay does by itself. */
+  readonly bare?: readonly [Endpoint, Endpoint];
   /** MTU of the endpoints' interfaces. */
   readonly mtu: number;
   close(): Promise<void>;
