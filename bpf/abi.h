@@ -41,6 +41,7 @@ enum program {
 	PROGRAM_ENDPOINT,
 	PROGRAM_NIC,
 	PROGRAM_BOUNCER,
+	PROGRAM_TUNNEL, /* behind the socket that GRO needs */
 	PROGRAM_COUNT,
 };
 
@@ -99,6 +100,7 @@ enum verdict {
 	VERDICT_HOPS,		 /* passed on too often */
 	VERDICT_NOT_HOLDER,	 /* asked about a slot this host does not hold */
 	VERDICT_NOT_HERE,	 /* no such endpoint on this host */
+	VERDICT_FOREIGN,	 /* a tunnel packet of nobody here, that the stack took */
 	VERDICT_KERNEL,		 /* a kernel helper refused */
 	VERDICT_COUNT,
 };

@@ -5,6 +5,7 @@
 
 #include "cookie.h"
 #include "encap.h"
+#include "outgoing.h"
 #include "path.h"
 #include "slot.h"
 
@@ -42,42 +43,40 @@ struct owner {
 	__u32 epoch;
 };
 
-/*
- * CONTINUE: ask `owner`. VERDICT_ARP_OWNED: this host held the answer itself, and it is a path now. Else the drop.
- */
-static __noinline enum verdict find_owner(const struct config *config, const struct port *port,
-					  const struct endpoint_key *about, struct owner *owner, __u64 now)
+/* No verdict: the answer is at hand. */
+#define KNOWN (VERDICT_COUNT + 1)
+
+/* CONTINUE: ask `owner`, within the budget. KNOWN: this host holds the answer itself, in `known` now. Else the drop. */
+static __noinline int find_owner(struct outgoing *out, struct owner *owner)
 {
-	struct slot_key key = { .vni = about->vni, .subnet = port->subnet };
-	struct mapping *mapping = bpf_map_lookup_elem(&mappings, about);
-	struct attachment *attachment;
+	struct slot_key key = { .vni = out->about.vni, .subnet = out->port->subnet };
+	struct mapping *mapping = bpf_map_lookup_elem(&mappings, &out->about);
 	struct slot_owners *owners;
-	struct holding *holding;
-	__u32 zero = 0;
 	__u32 asks;
 
 	if (mapping) {
-		enum verdict told = path_told(about, mapping, true, now);
+		enum verdict told = path_told(out->config, &out->about, mapping, true, out->now);
 
-		return told == CONTINUE ? VERDICT_ARP_OWNED : told;
+		if (told != CONTINUE)
+			return told;
+		return path_read(&out->about, &out->known) ? KNOWN : VERDICT_KERNEL;
 	}
-	key.slot = slot_of(about->vni, &about->ip);
+	key.slot = slot_of(out->about.vni, &out->about.ip);
 	owners = bpf_map_lookup_elem(&slots, &key);
 	if (!owners)
 		return VERDICT_NO_OWNER;
-	holding = bpf_map_lookup_elem(&holdings, &key);
-	attachment = bpf_map_lookup_elem(&attached, &zero);
-	if (holding && holding->state == HOLDING_SERVING && attachment && now < attachment->until)
+	if (may_deny(&key, out->now))
 		return VERDICT_UNKNOWN_ADDRESS;
+	/* Before anything is remembered: a scan must not push out the paths of others. */
+	if (!budget_allows(out->config, out->skb->ifindex, out->now))
+		return VERDICT_ASK_BUDGET;
 	owner->epoch = owners->epoch;
-	asks = path_asked(about, now);
+	asks = path_asked(&out->about, out->now);
 	/* Every second unanswered ask goes to the other owner. */
 	owner->host = (asks & 1) || address_is_zero(&owners->secondary) ? owners->primary : owners->secondary;
-	if (address_equal(&owner->host, &config->self))
-		owner->host = address_equal(&owners->primary, &config->self) ? owners->secondary : owners->primary;
-	if (address_is_zero(&owner->host) || address_equal(&owner->host, &config->self))
-		return VERDICT_NO_OWNER;
-	return CONTINUE;
+	if (address_equal(&owner->host, &out->config->self))
+		owner->host = other_owner(owners, &out->config->self);
+	return address_is_zero(&owner->host) ? VERDICT_NO_OWNER : CONTINUE;
 }
 
 #endif

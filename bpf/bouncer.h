@@ -26,7 +26,7 @@ static __always_inline enum verdict bouncer_packet(struct xdp_md *ctx, __u64 now
 	self = bpf_map_lookup_elem(&config, &zero);
 	if (!self)
 		return VERDICT_PASS;
-	verdict = parse_tunnel(&view, self, &tunnel, &options);
+	verdict = parse_tunnel(&view, length, self, &tunnel, &options);
 	if (verdict != CONTINUE)
 		return verdict;
 	*vni = tunnel.vni;

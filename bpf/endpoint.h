@@ -6,19 +6,8 @@
 #include "arp.h"
 #include "ask.h"
 #include "deliver.h"
+#include "outgoing.h"
 #include "view.h"
-
-/* What the stages of one packet share. */
-struct outgoing {
-	struct __sk_buff *skb;
-	const struct config *config;
-	const struct port *port;
-	__u64 now;
-	int action;
-	struct endpoint_key about; /* whom the packet is for */
-	struct frame frame;
-	struct path known; /* what this host was told about it */
-};
 
 static __always_inline enum verdict check_source(const struct outgoing *out)
 {
@@ -33,7 +22,8 @@ static __always_inline enum verdict check_arp(const struct outgoing *out, const 
 {
 	const struct arp_packet *arp = at(view, sizeof(struct ethhdr), sizeof(*arp));
 
-	if (!arp)
+	/* A frame's least size, and no more: what is behind it is not ARP. */
+	if (!arp || out->skb->len > 60)
 		return VERDICT_MALFORMED;
 	/* A probe (RFC 5227) has no sender address yet. */
 	if (!mac_equal(arp->sender_mac, out->port->mac) ||
@@ -59,23 +49,18 @@ static __always_inline enum verdict answer_arp(struct outgoing *out, const __u8 
 	return verdict;
 }
 
-/* CONTINUE: `owner` is to be asked, and the endpoint may ask. VERDICT_ARP_OWNED: `known` holds the answer now. */
-static __always_inline enum verdict look_for(struct outgoing *out, struct owner *owner)
-{
-	enum verdict verdict = find_owner(out->config, out->port, &out->about, owner, out->now);
-
-	if (verdict == VERDICT_ARP_OWNED)
-		return path_read(&out->about, &out->known) ? verdict : VERDICT_KERNEL;
-	if (verdict != CONTINUE)
-		return verdict;
-	return budget_allows(out->config, out->skb->ifindex, out->now) ? CONTINUE : VERDICT_ASK_BUDGET;
-}
-
 static __noinline enum verdict ask_arp(struct outgoing *out, const struct owner *owner)
 {
+	struct view view = view_of_skb(out->skb);
+	struct arp_packet *arp = at(&view, sizeof(struct ethhdr), sizeof(*arp));
 	struct outer_arp outer;
 	enum verdict verdict;
 
+	if (!arp)
+		return VERDICT_MALFORMED;
+	/* The answer to a probe would have no address to go to. */
+	if (arp->sender == 0)
+		arp->sender = address_to_ip4(&out->port->ip);
 	fill_ask(&outer.path, out->config, &out->about, out->port->subnet, owner->epoch, out->now);
 	verdict = encap_arp(out->skb, out->config, out->port->vni, &owner->host, &outer, &out->action);
 	return verdict == CONTINUE ? VERDICT_ASK_ARP : verdict;
@@ -101,9 +86,9 @@ static __always_inline enum verdict endpoint_arp(struct outgoing *out, const str
 		if (out->known.state == PATH_NONE && elapsed(out->known.told_at, out->now) < out->config->negative_ns)
 			return VERDICT_UNKNOWN_ADDRESS;
 	}
-	verdict = look_for(out, &owner);
-	if (verdict == VERDICT_ARP_OWNED)
-		return answer_arp(out, out->known.mac, verdict);
+	verdict = find_owner(out, &owner);
+	if (verdict == KNOWN)
+		return answer_arp(out, out->known.mac, VERDICT_ARP_OWNED);
 	return verdict == CONTINUE ? ask_arp(out, &owner) : verdict;
 }
 
@@ -128,9 +113,8 @@ static __always_inline bool too_big(const struct outgoing *out)
 {
 	__u32 size = out->skb->gso_size;
 
-	/* A segment's headers are at least IPv4's and UDP's. */
 	if (size)
-		return size + 28 > out->port->mtu;
+		return size + (out->frame.transport == IPPROTO_TCP ? 40 : 28) > out->port->mtu;
 	return out->skb->len - sizeof(struct ethhdr) > out->port->mtu;
 }
 
@@ -165,8 +149,12 @@ static __always_inline struct encap encap_of(const struct outgoing *out, const s
 static __noinline enum verdict send_direct(struct outgoing *out)
 {
 	struct encap encap = encap_of(out, &out->known.host, out->known.mac);
-	enum verdict verdict = encap_direct(out->skb, &encap, &out->action);
+	enum verdict verdict;
 
+	/* It was here, and is not any more, or not yet. */
+	if (address_equal(&out->known.host, &out->config->self))
+		return VERDICT_NOT_HERE;
+	verdict = encap_direct(out->skb, &encap, &out->action);
 	return verdict == CONTINUE ? VERDICT_DIRECT : verdict;
 }
 
@@ -188,18 +176,31 @@ static __always_inline enum verdict send_renewing(struct outgoing *out)
 	return verdict == CONTINUE ? VERDICT_DIRECT_ASK : verdict;
 }
 
-/* Through an owner of the slot, or directly, if this host turns out to hold the answer itself. */
-static __always_inline enum verdict send_asking(struct outgoing *out)
+static __always_inline enum verdict send_via(struct outgoing *out, const struct owner *owner)
 {
-	struct owner owner;
-	enum verdict verdict = look_for(out, &owner);
+	enum verdict verdict = send_with_ask(out, owner, out->frame.destination_mac);
 
-	if (verdict == VERDICT_ARP_OWNED)
-		return send_direct(out);
-	if (verdict != CONTINUE)
-		return verdict;
-	verdict = send_with_ask(out, &owner, out->frame.destination_mac);
 	return verdict == CONTINUE ? VERDICT_ASK_DATA : verdict;
+}
+
+/* Through an owner of the slot, or directly, if this host turns out to hold the answer itself. */
+static __always_inline enum verdict send_asking(struct outgoing *out, struct owner *owner)
+{
+	enum verdict verdict = find_owner(out, owner);
+
+	if (verdict == KNOWN)
+		return send_direct(out);
+	return verdict == CONTINUE ? send_via(out, owner) : verdict;
+}
+
+/* Also a path that is renewed for ever is checked with a bouncer now and then; streams wait for a smaller packet. */
+static __always_inline bool check_due(const struct outgoing *out)
+{
+	__u64 due = out->config->check_ns;
+
+	if (out->skb->gso_size)
+		due += due / 2;
+	return elapsed(out->known.checked_at, out->now) >= due;
 }
 
 /*
@@ -215,9 +216,29 @@ static __always_inline bool renewal_due(const struct outgoing *out, __u64 age)
 	return age >= due && elapsed(out->known.asked_at, out->now) >= out->config->retry_ns;
 }
 
+/* The packet takes a path that may be believed. */
+static __always_inline enum verdict send_known(struct outgoing *out, struct path *path, struct owner *owner)
+{
+	if (check_due(out)) {
+		enum verdict verdict = find_owner(out, owner);
+
+		if (verdict == CONTINUE)
+			return send_via(out, owner);
+		if (verdict == VERDICT_UNKNOWN_ADDRESS)
+			return verdict;
+		/* A check that cannot be made takes nothing away. */
+		path->checked_at = out->now;
+	}
+	if (!renewal_due(out, elapsed(out->known.told_at, out->now)))
+		return send_direct(out);
+	path->asked_at = out->now;
+	return send_renewing(out);
+}
+
 static __always_inline enum verdict endpoint_ip(struct outgoing *out)
 {
 	struct endpoint *endpoint;
+	struct owner owner;
 	struct path *path;
 	enum verdict verdict;
 	__u64 age;
@@ -240,20 +261,13 @@ static __always_inline enum verdict endpoint_ip(struct outgoing *out)
 		return deliver_local(out, endpoint);
 	path = path_read(&out->about, &out->known);
 	if (!path)
-		return send_asking(out);
+		return send_asking(out, &owner);
 	age = elapsed(out->known.told_at, out->now);
 	if (out->known.state == PATH_NONE && age < out->config->negative_ns)
 		return VERDICT_UNKNOWN_ADDRESS;
 	if (out->known.state != PATH_TOLD || age >= out->config->hard_lease_ns)
-		return send_asking(out);
-	/* Also a path that is renewed for ever is checked now and then. */
-	if (elapsed(out->known.checked_at, out->now) >= out->config->check_ns && !out->skb->gso_size)
-		return send_asking(out);
-	if (renewal_due(out, age)) {
-		path->asked_at = out->now;
-		return send_renewing(out);
-	}
-	return send_direct(out);
+		return send_asking(out, &owner);
+	return send_known(out, path, &owner);
 }
 
 static __always_inline enum verdict endpoint_packet(struct outgoing *out)

@@ -45,28 +45,24 @@ static __always_inline enum verdict lookup(const struct config *config, const st
 {
 	struct mapping *mapping = bpf_map_lookup_elem(&mappings, &question->about);
 	struct slot_key key = { .vni = question->about.vni, .subnet = question->subnet };
-	struct attachment *attachment;
-	struct holding *holding;
 	struct slot_owners *owners;
-	__u32 zero = 0;
 
 	if (mapping) {
 		*answer = *mapping;
 		if (frame->protocol == bpf_htons(ETH_P_ARP))
 			return VERDICT_ANSWERED;
+		if (address_equal(&answer->host, &config->self))
+			return VERDICT_NOT_HERE;
 		return question->hops < HOPS_MAX ? VERDICT_FORWARDED : VERDICT_HOPS;
 	}
 	key.slot = slot_of(question->about.vni, &question->about.ip);
-	holding = bpf_map_lookup_elem(&holdings, &key);
-	attachment = bpf_map_lookup_elem(&attached, &zero);
-	if (holding && holding->state == HOLDING_SERVING && attachment && now < attachment->until)
+	if (may_deny(&key, now))
 		return VERDICT_ANSWERED_NONE;
 	owners = bpf_map_lookup_elem(&slots, &key);
 	if (!owners)
 		return VERDICT_NOT_HOLDER;
-	answer->host = address_equal(&owners->primary, &config->self) ? owners->secondary : owners->primary;
-	if (address_is_zero(&answer->host) || address_equal(&answer->host, &config->self) ||
-	    address_equal(&answer->host, &question->asker))
+	answer->host = other_owner(owners, &config->self);
+	if (address_is_zero(&answer->host) || address_equal(&answer->host, &question->asker))
 		return VERDICT_NOT_HOLDER;
 	return question->hops < 1 ? VERDICT_FORWARDED : VERDICT_HOPS;
 }
@@ -86,15 +82,19 @@ static __always_inline void swap_macs(const struct view *view)
 /* From this host to `host`; the link-layer addresses are the caller's. */
 static __always_inline bool readdress(const struct view *view, const struct config *config, const struct address *host)
 {
-	struct iphdr *ip = at(view, sizeof(struct ethhdr), sizeof(*ip));
+	struct {
+		struct iphdr ip;
+		struct udphdr udp;
+	} *outer = at(view, sizeof(struct ethhdr), sizeof(*outer));
 
-	if (!ip)
+	if (!outer)
 		return false;
-	ip->saddr = address_to_ip4(&config->self);
-	ip->daddr = address_to_ip4(host);
-	ip->ttl = 64;
-	ip->check = 0;
-	ip->check = ip4_checksum(ip);
+	outer->ip.saddr = address_to_ip4(&config->self);
+	outer->ip.daddr = address_to_ip4(host);
+	outer->ip.ttl = 64;
+	outer->ip.check = 0;
+	outer->ip.check = ip4_checksum(&outer->ip);
+	outer->udp.check = 0;
 	return true;
 }
 

@@ -23,11 +23,8 @@ struct incoming {
 
 static __always_inline enum verdict deliver(struct incoming *in, const struct endpoint *endpoint, enum verdict verdict)
 {
-	enum verdict failed;
+	enum verdict failed = decap(in->skb, &in->tunnel, &in->frame, endpoint->mac);
 
-	if (!endpoint->ifindex)
-		return VERDICT_NOT_HERE;
-	failed = decap(in->skb, &in->tunnel, &in->frame, endpoint->mac);
 	if (failed != CONTINUE)
 		return failed;
 	in->action = deliver_ip(endpoint, in->skb->len);
@@ -51,33 +48,36 @@ static __noinline bool notice_due(const struct question *question, __u64 now)
 	return true;
 }
 
-/* Turns the asking packet into the notice for its asker. */
-static __always_inline bool notice_in_place(const struct view *view, const struct incoming *in,
-					    const struct question *question, const struct endpoint *endpoint)
+/*
+ * Turns the asking packet into the notice for its asker. The option goes through the helper that keeps a whole-packet
+ * checksum of the NIC true: the same packet is delivered afterwards.
+ */
+static __always_inline bool notice_in_place(struct incoming *in, const struct question *question,
+					    const struct endpoint *endpoint)
 {
-	struct path_option *option = at(view, in->tunnel.path, sizeof(*option));
+	struct path_option told;
+	struct view view;
 
-	if (!option)
+	fill_path(&told, OP_TELL);
+	told.cookie = question->cookie;
+	told.generation = bpf_cpu_to_be64(endpoint->generation);
+	told.host = address_to_ip4(&in->config->self);
+	mac_copy(told.mac, endpoint->mac);
+	if (bpf_skb_store_bytes(in->skb, in->tunnel.path, &told, sizeof(told), BPF_F_RECOMPUTE_CSUM))
 		return false;
-	option->op = OP_TELL;
-	option->hops = 0;
-	option->generation = bpf_cpu_to_be64(endpoint->generation);
-	option->host = address_to_ip4(&in->config->self);
-	mac_copy(option->mac, endpoint->mac);
-	swap_macs(view);
-	return readdress(view, in->config, &question->asker);
+	view = view_of_skb(in->skb);
+	swap_macs(&view);
+	return readdress(&view, in->config, &question->asker);
 }
 
 /*
  * The asker is the neighbour the packet came from: send it a clone of the packet, made into the notice, and deliver
- * the packet itself, whose outer headers nobody reads any more.
+ * the packet itself, which loses the outer headers anyway.
  */
 static __always_inline enum verdict deliver_telling(struct incoming *in, const struct question *question,
 						    const struct endpoint *endpoint)
 {
-	struct view view = view_of_skb(in->skb);
-
-	if (!notice_in_place(&view, in, question, endpoint) || bpf_clone_redirect(in->skb, in->skb->ifindex, 0))
+	if (!notice_in_place(in, question, endpoint) || bpf_clone_redirect(in->skb, in->skb->ifindex, 0))
 		return deliver(in, endpoint, VERDICT_DELIVERED);
 	return deliver(in, endpoint, VERDICT_DELIVERED_TOLD);
 }
@@ -115,8 +115,6 @@ static __always_inline enum verdict deliver_passed_on(struct incoming *in, const
 {
 	enum verdict verdict;
 
-	if (!endpoint->ifindex)
-		return VERDICT_NOT_HERE;
 	verdict = decap(in->skb, &in->tunnel, &in->frame, endpoint->mac);
 	if (verdict != CONTINUE)
 		return verdict;
@@ -165,6 +163,8 @@ static __always_inline enum verdict asked(struct incoming *in, const struct path
 	endpoint = bpf_map_lookup_elem(&endpoints, &in->about);
 	if (!endpoint)
 		return bounce(in, &question);
+	if (!endpoint->ifindex)
+		return VERDICT_NOT_HERE;
 	if (!notice_due(&question, in->now))
 		return deliver(in, endpoint, VERDICT_DELIVERED);
 	if (question.hops)
@@ -208,7 +208,7 @@ static __always_inline enum verdict told(struct incoming *in, const struct path_
 	}
 	if (!underlay_accepts(&answer.host))
 		return VERDICT_FORGED_HOST;
-	verdict = path_told(&asked_for, &answer, reply, in->now);
+	verdict = path_told(in->config, &asked_for, &answer, reply, in->now);
 	if (verdict != CONTINUE)
 		return verdict;
 	return reply ? deliver_arp(in) : VERDICT_TOLD;
@@ -224,7 +224,7 @@ static __always_inline enum verdict delivered(struct incoming *in)
 		return VERDICT_ETHERTYPE;
 	endpoint = bpf_map_lookup_elem(&endpoints, &in->about);
 	if (endpoint)
-		return deliver(in, endpoint, VERDICT_DELIVERED);
+		return endpoint->ifindex ? deliver(in, endpoint, VERDICT_DELIVERED) : VERDICT_NOT_HERE;
 	return bpf_map_lookup_elem(&networks, &key) ? VERDICT_NOT_HERE : VERDICT_PASS;
 }
 
@@ -239,10 +239,11 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 	in->config = bpf_map_lookup_elem(&config, &zero);
 	if (!in->config)
 		return VERDICT_PASS;
-	if (in->skb->protocol != bpf_htons(ETH_P_IP))
+	/* A tagged frame is of another underlay. */
+	if (in->skb->protocol != bpf_htons(ETH_P_IP) || in->skb->vlan_present)
 		return VERDICT_PASS;
 	view = view_of_headers(in->skb, sizeof(struct outer_headers));
-	verdict = parse_tunnel(&view, in->config, &in->tunnel, &options);
+	verdict = parse_tunnel(&view, in->skb->len, in->config, &in->tunnel, &options);
 	if (verdict != CONTINUE)
 		return verdict;
 	view = view_of_headers(in->skb, sizeof(struct outer_headers) + options + FRAME_HEADERS);

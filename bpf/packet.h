@@ -64,7 +64,8 @@ struct frame {
 	__be16 operation;	    /* of ARP */
 	struct address source;	    /* of ARP: the sender */
 	struct address destination; /* of ARP: the target */
-	__u32 tos;
+	__u8 tos;
+	__u8 transport; /* of IP: the protocol inside */
 };
 
 static __always_inline enum verdict parse_ip4(const struct view *view, __u32 offset, __u32 length, struct frame *frame)
@@ -80,6 +81,7 @@ static __always_inline enum verdict parse_ip4(const struct view *view, __u32 off
 	frame->source = address_from_ip4(ip->saddr);
 	frame->destination = address_from_ip4(ip->daddr);
 	frame->tos = ip->tos;
+	frame->transport = ip->protocol;
 	return CONTINUE;
 }
 
@@ -177,14 +179,22 @@ struct outer_headers {
 	struct geneve_header geneve;
 } __attribute__((packed));
 
+static __always_inline bool ip4_intact(const struct view *view)
+{
+	const struct iphdr *ip = at(view, sizeof(struct ethhdr), sizeof(*ip));
+
+	return ip && ip4_checksum(ip) == 0;
+}
+
 /*
  * VERDICT_PASS: not for this host, or Geneve of somebody else. What is too short for these headers is not ours, or the
  * stack's to refuse. `options` are the bytes that parse_options has to read.
  */
-static __always_inline enum verdict parse_tunnel(const struct view *view, const struct config *config,
+static __always_inline enum verdict parse_tunnel(const struct view *view, __u32 length, const struct config *config,
 						 struct tunnel *tunnel, __u32 *options)
 {
 	const struct outer_headers *outer = at(view, 0, sizeof(*outer));
+	__u32 total;
 
 	if (!outer || outer->eth.h_proto != bpf_htons(ETH_P_IP) || outer->ip.version != 4 || outer->ip.ihl != 5 ||
 	    outer->ip.protocol != IPPROTO_UDP || (outer->ip.frag_off & bpf_htons(0x3fff)) ||
@@ -192,6 +202,10 @@ static __always_inline enum verdict parse_tunnel(const struct view *view, const 
 		return VERDICT_PASS;
 	if (outer->geneve.version_length >> 6 || outer->geneve.protocol != bpf_htons(GENEVE_PROTOCOL))
 		return VERDICT_PASS;
+	total = bpf_ntohs(outer->ip.tot_len);
+	if (sizeof(struct ethhdr) + total > length || sizeof(struct ethhdr) + total < sizeof(*outer) ||
+	    bpf_ntohs(outer->udp.len) != total - sizeof(struct iphdr) || !ip4_intact(view))
+		return VERDICT_MALFORMED;
 	tunnel->source = address_from_ip4(outer->ip.saddr);
 	tunnel->vni = outer->geneve.vni[0] << 16 | outer->geneve.vni[1] << 8 | outer->geneve.vni[2];
 	tunnel->congested = (outer->ip.tos & 3) == 3;

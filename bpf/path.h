@@ -27,11 +27,11 @@ static __always_inline struct path *path_read(const struct endpoint_key *about, 
 }
 
 /*
- * Takes an answer in: a lower generation never replaces a higher one. `checked`: a bouncer gave it, so the next
+ * Takes an answer in: a lower generation never replaces a higher one while that may be believed. `checked`: a bouncer gave it, so the next
  * check is due a whole period from now.
  */
-static __noinline enum verdict path_told(const struct endpoint_key *about, const struct mapping *answer, bool checked,
-					 __u64 now)
+static __noinline enum verdict path_told(const struct config *config, const struct endpoint_key *about,
+					 const struct mapping *answer, bool checked, __u64 now)
 {
 	struct path next = {
 		.key = *about,
@@ -46,7 +46,7 @@ static __noinline enum verdict path_told(const struct endpoint_key *about, const
 
 	mac_copy(next.mac, answer->mac);
 	if (old && old->state == PATH_TOLD && address_equal(&old->key.ip, &about->ip) && old->key.vni == about->vni) {
-		if (old->generation > answer->generation)
+		if (old->generation > answer->generation && elapsed(old->told_at, now) < config->hard_lease_ns)
 			return VERDICT_STALE;
 		if (!checked)
 			next.checked_at = old->checked_at;
@@ -91,8 +91,8 @@ static __always_inline __u32 path_asked(const struct endpoint_key *about, __u64 
 		path->asks = 1;
 	} else if (elapsed(path->asked_at, now) > SUSPECT_NS) {
 		path->asked_at = now;
-		if (path->asks < 255)
-			path->asks++;
+		/* Stays, once it is high, but goes on alternating. */
+		path->asks = path->asks < 255 ? path->asks + 1 : 254;
 	}
 	return path->asks;
 }

@@ -8,8 +8,10 @@
 
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 
-#include "abi.h"
+#include "address.h"
+#include "maps.h"
 
 static __always_inline __u32 slot_of(__u32 vni, const struct address *address)
 {
@@ -25,6 +27,29 @@ static __always_inline __u32 slot_of(__u32 vni, const struct address *address)
 	hash *= 0xc2b2ae35;
 	hash ^= hash >> 16;
 	return hash % SLOT_COUNT;
+}
+
+/* Only a serving, attached holder may say that there is no such address. */
+static __always_inline bool may_deny(const struct slot_key *key, __u64 now)
+{
+	struct holding *holding = bpf_map_lookup_elem(&holdings, key);
+	struct attachment *attachment;
+	__u32 zero = 0;
+
+	if (!holding || holding->state != HOLDING_SERVING)
+		return false;
+	attachment = bpf_map_lookup_elem(&attached, &zero);
+	return attachment && now < attachment->until;
+}
+
+/* The owner that is not `host`; all zero when there is none. */
+static __always_inline struct address other_owner(const struct slot_owners *owners, const struct address *host)
+{
+	if (!address_equal(&owners->primary, host))
+		return owners->primary;
+	if (!address_equal(&owners->secondary, host))
+		return owners->secondary;
+	return (struct address){};
 }
 
 #endif

@@ -16,7 +16,7 @@ import type { Row } from '@megrez/plan';
 
 export const objectPath = fileURLToPath(new URL('../../dist/bpf/megrez.bpf.o', import.meta.url));
 
-export const actions = { endpoint: tcAction, nic: tcAction, bouncer: xdpAction } as const;
+export const actions = { endpoint: tcAction, nic: tcAction, bouncer: xdpAction, tunnel: tcAction } as const;
 
 function tcAction(code: number): string {
   return { 4294967295: 'next', 2: 'drop', 7: 'redirect' }[code >>> 0] ?? `action ${code}`;

@@ -1,4 +1,5 @@
 import { gatewayMac } from '@megrez/model';
+import type { Row } from '@megrez/plan';
 import { describe, expect, test } from 'vitest';
 import { cookie, now_ns, steadyWindow } from './cookie';
 import { openDatapath } from './datapath';
@@ -159,10 +160,34 @@ const arpCases: Case[] = [
     action: 'redirect',
   },
   {
-    name: 'a probe without a sender is looked up like any request',
+    name: 'a probe without a sender is looked up too; its answer finds the way by the endpoint’s own address',
     rows: h1,
     packet: () => request(addresses.b, { sender: '0.0.0.0' }),
     verdict: 'ask_arp',
+    action: 'redirect',
+    expected: () =>
+      tunnel({
+        ...outer,
+        fromMac: hostMac('h1'),
+        toMac: hostMac('h3'),
+        to: hosts.h3,
+        sourcePort: askPort(vni, hosts.h3),
+        options: ask('b', 3),
+        inner: request(addresses.b),
+      }),
+  },
+  {
+    name: 'longer than any ARP frame',
+    rows: h1,
+    packet: () => Buffer.concat([request(addresses.b), Buffer.alloc(30)]),
+    verdict: 'malformed',
+    ...dropped,
+  },
+  {
+    name: 'the owner is here, and its row is older than what was believed long ago',
+    rows: () => [...hostRows('h1', ['h1'], all), known('b', { generation: 900, told_ms_ago: 3_600_000 })],
+    packet: () => request(addresses.b),
+    verdict: 'arp_owned',
     action: 'redirect',
   },
   {
@@ -366,6 +391,38 @@ const ipCases: Case[] = [
     action: 'redirect',
   },
   {
+    name: 'a check that the budget does not allow takes nothing away',
+    rows: () => [...broke(), known('b', { checked_ms_ago: 60_100 })],
+    packet: () => data('b'),
+    verdict: 'direct',
+    action: 'redirect',
+    after: (datapath) => {
+      const checked_at = datapath.get('paths', { vni, ip: addressOf('b') })?.checked_at ?? 0n;
+      expect(now_ns() - checked_at).toBeLessThan(1_000_000_000n);
+    },
+  },
+  {
+    name: 'nor one without a slot table',
+    rows: () => [...h1().filter(({ map }) => map !== 'slots'), known('b', { checked_ms_ago: 60_100 })],
+    packet: () => data('b'),
+    verdict: 'direct',
+    action: 'redirect',
+  },
+  {
+    name: 'nor one that this host’s own older row would contradict',
+    rows: () => [...hostRows('h1', ['h1'], all), known('b', { generation: 9, checked_ms_ago: 60_100 })],
+    packet: () => data('b'),
+    verdict: 'direct',
+    action: 'redirect',
+  },
+  {
+    name: 'a path to this host itself, whose endpoint is gone',
+    rows: () => [...h1(), known('b', { host: 'h1' })],
+    packet: () => data('b'),
+    verdict: 'not_here',
+    ...dropped,
+  },
+  {
     name: 'an address of this host’s own slots',
     rows: () => hostRows('h1', ['h1'], all),
     packet: () => data('b'),
@@ -425,10 +482,11 @@ const ipCases: Case[] = [
   },
   {
     name: 'more asks than the budget',
-    rows: () => h1({ asks_per_s: 1, ask_burst: 0 }).map((one) => (one.map === 'budgets' ? spent(one) : one)),
+    rows: () => broke(),
     packet: () => data('b'),
     verdict: 'ask_budget',
     ...dropped,
+    after: (datapath) => expect(datapath.get('paths', { vni, ip: addressOf('b') })).toBeUndefined(),
   },
   { name: 'to itself', rows: h1, packet: () => data('a'), verdict: 'to_self', ...dropped },
   { name: 'limited broadcast', rows: h1, packet: () => to('255.255.255.255'), verdict: 'broadcast', ...dropped },
@@ -522,6 +580,8 @@ const patched = (frame: Buffer, at: number, value: number): Buffer => {
 const ping = (type: 0 | 8, from: string, to: string): Buffer =>
   ip({ from, to, protocol: 1, payload: icmpEcho(type, payload) });
 const to = (address: string): Buffer => ethernet(macOf('a'), broadcastMac, ethertype.ip4, datagram(address));
+const broke = (): readonly Row[] =>
+  h1({ asks_per_s: 1, ask_burst: 0 }).map((one) => (one.map === 'budgets' ? spent(one) : one));
 const spent = <T extends { value: Buffer }>(one: T): T => {
   const value = Buffer.alloc(8);
   value.writeBigUInt64LE(now_ns() + 3_600_000_000_000n);
@@ -543,6 +603,24 @@ describe('endpoint: over several packets', () => {
       expect(await owner()).toBe(first);
       await new Promise((resolve) => setTimeout(resolve, 70));
       expect(new Set([first, await owner()])).toEqual(new Set([hosts.h3, hosts.h4]));
+    } finally {
+      datapath.close();
+    }
+  });
+
+  test('owners that were silent for long are still asked in turn', async () => {
+    const datapath = await openDatapath();
+    try {
+      datapath.put([
+        ...hostRows('h1', ['h3', 'h4'], all),
+        pathRow({ about: 'b', state: 0, told_ms_ago: 100, asks: 254 }),
+      ]);
+      const owners = new Set<string>();
+      for (let i = 0; i < 4; i++) {
+        owners.add((await datapath.run('endpoint', request(addresses.b))).packet.subarray(30, 34).join('.'));
+        await new Promise((resolve) => setTimeout(resolve, 70));
+      }
+      expect(owners).toEqual(new Set([hosts.h3, hosts.h4]));
     } finally {
       datapath.close();
     }

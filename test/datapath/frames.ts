@@ -3,7 +3,8 @@ import { parseAddress, parseMac } from '@megrez/model';
 
 const ip4 = (text: string): Uint8Array => parseAddress(text).subarray(12);
 
-const checksum = (bytes: Uint8Array): number => {
+/** Of the Internet protocols (RFC 1071). */
+export const checksum = (bytes: Uint8Array): number => {
   let sum = 0;
   for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);

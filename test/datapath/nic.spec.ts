@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { cookie, now_ns } from './cookie';
 import {
+  checksum,
   ethernet,
   ethertype,
   icmpEcho,
@@ -33,7 +34,7 @@ import {
   vni,
 } from './world';
 
-const all = [endpoint('a', 'h1'), endpoint('b', 'h2'), endpoint('c', 'h1')];
+const all = [endpoint('a', 'h1'), endpoint('b', 'h2'), endpoint('c', 'h1'), endpoint('h', 'h3')];
 /** h2 has `b`; h3 is the bouncer. */
 const h2 = (settings?: Settings) => hostRows('h2', ['h3'], all, settings);
 const h3 = (settings?: Settings) => hostRows('h3', ['h3'], all, settings);
@@ -135,6 +136,27 @@ const direct: Case[] = [
     name: 'an inner header that is cut short',
     rows: h2,
     packet: () => between('h1', 'h2', { inner: frame('b').subarray(0, 30) }),
+    verdict: 'malformed',
+    ...dropped,
+  },
+  {
+    name: 'longer than the packet',
+    rows: h2,
+    packet: () => resized(between('h1', 'h2', { inner: frame('b') }), 2_000),
+    verdict: 'malformed',
+    ...dropped,
+  },
+  {
+    name: 'shorter than its own headers',
+    rows: h2,
+    packet: () => resized(between('h1', 'h2', { inner: frame('b') }), 30),
+    verdict: 'malformed',
+    ...dropped,
+  },
+  {
+    name: 'a corrupted outer header',
+    rows: h2,
+    packet: () => patched(between('h1', 'h2', { inner: frame('b') }), 22, 63),
     verdict: 'malformed',
     ...dropped,
   },
@@ -443,6 +465,22 @@ const asked: Case[] = [
     ...dropped,
   },
   {
+    name: 'data whose mapping names this host, where the endpoint is gone',
+    rows: () => h3().filter(({ map }) => map !== 'endpoints'),
+    packet: () => between('h1', 'h3', { options: ask('h'), inner: frame('h') }),
+    verdict: 'not_here',
+    ...dropped,
+  },
+  {
+    name: 'data for a local endpoint without an interface: its asker is told nothing',
+    rows: () =>
+      hostRows('h2', ['h3'], [{ ...endpoint('b', 'h2'), attachment: { kind: { oneofKind: 'none', none: {} } } }]),
+    packet: () => between('h1', 'h2', { options: ask('b'), inner: frame('b') }),
+    verdict: 'not_here',
+    ...dropped,
+    after: (datapath) => expect(datapath.counts()).toEqual({ 'nic/not_here': 1 }),
+  },
+  {
     name: 'a slot that is not ours, in a subnet we know nothing of',
     rows: () => h3().filter(({ map }) => map !== 'slots' && map !== 'holdings' && map !== 'mappings'),
     packet: () => between('h1', 'h3', { options: ask('b'), inner: frame('b') }),
@@ -538,6 +576,15 @@ const told: Case[] = [
       expect(datapath.get('paths', { vni, ip: addressOf('b') })).toMatchObject({ host: ip16(hosts.h4), generation: 6 }),
   },
   {
+    name: 'an older one does, once nobody may believe the path any more',
+    rows: () => [...h1(), pathRow({ about: 'b', host: 'h2', state: 1, told_ms_ago: 11_000, generation: 900 })],
+    packet: () => between('h4', 'h1', { options: tell('b', { host: hosts.h4, generation: 4 }), inner: frame('b') }),
+    verdict: 'told',
+    action: 'drop',
+    after: (datapath) =>
+      expect(datapath.get('paths', { vni, ip: addressOf('b') })).toMatchObject({ host: ip16(hosts.h4), generation: 4 }),
+  },
+  {
     name: 'an older one never does',
     rows: () => [...h1(), pathRow({ about: 'b', host: 'h2', state: 1, told_ms_ago: 30, generation: 5 })],
     packet: () => between('h4', 'h1', { options: tell('b', { host: hosts.h4, generation: 4 }), inner: frame('b') }),
@@ -563,6 +610,15 @@ const told: Case[] = [
   },
 ];
 
+/** With another total length, and the header's checksum to it. */
+const resized = (packet: Buffer, length: number): Buffer => {
+  const copy = Buffer.from(packet);
+  copy.writeUInt16BE(length, 16);
+  copy.writeUInt16BE(0, 24);
+  copy.writeUInt16BE(checksum(copy.subarray(14, 34)), 24);
+  return copy;
+};
+
 const fragmented = (packet: Buffer): Buffer => {
   const copy = patched(patched(packet, 20, 0x20), 21, 0);
   // 0x4000 became 0x2000: the checksum grows by the difference.
@@ -576,6 +632,16 @@ runTable('nic', 'nic: forged', forged);
 runTable('nic', 'nic: questions', asked);
 runTable('nic', 'nic: what the kernel refuses', refused);
 runTable('nic', 'nic: answers', told);
+
+runTable('tunnel', 'tunnel: what the stack took', [
+  {
+    name: 'somebody else’s inner frame never reaches it',
+    rows: () => [],
+    packet: () => frame('b'),
+    verdict: 'foreign',
+    ...dropped,
+  },
+]);
 
 test('every row above is about one packet', () => {
   const names = [...direct, ...foreign, ...forged, ...asked, ...refused, ...told].map(({ name }) => name);

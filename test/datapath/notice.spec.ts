@@ -106,7 +106,7 @@ test('the packet is delivered, its asker told once in 10 ms', async () => {
     from: hosts.h2,
     to: hosts.h1,
     vni,
-    options: path({ op: op.tell, ...question, host: hosts.h2, generation: 5, mac: macOf('b') }),
+    options: path({ op: op.tell, cookie: question.cookie, host: hosts.h2, generation: 5, mac: macOf('b') }),
     inner: frame,
   });
   expect(seen.filter(ours).map((packet) => packet.toString('hex'))).toEqual([

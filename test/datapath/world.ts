@@ -20,8 +20,8 @@ export type HostName = keyof typeof hosts;
 /** Of each host's underlay interface. */
 export const hostMac = (name: HostName): string => `02:00:00:00:00:0${name.slice(1)}`;
 
-/** `a` and `c` are on h1, `b` on h2; `x` is an address nobody has. */
-export const addresses = { a: '10.0.1.11', b: '10.0.1.12', c: '10.0.1.14', x: '10.0.1.99' } as const;
+/** `a` and `c` are on h1, `b` on h2, `h` on h3; `x` is an address nobody has. */
+export const addresses = { a: '10.0.1.11', b: '10.0.1.12', c: '10.0.1.14', h: '10.0.1.15', x: '10.0.1.99' } as const;
 export type EndpointName = keyof typeof addresses;
 export const macOf = (name: EndpointName): string => defaultMac(parseAddress(addresses[name]));
 

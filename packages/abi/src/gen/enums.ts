@@ -47,7 +47,8 @@ export const Program = {
   endpoint: 0,
   nic: 1,
   bouncer: 2,
-  count: 3,
+  tunnel: 3,
+  count: 4,
 } as const;
 export type Program = (typeof Program)[keyof typeof Program];
 export type ProgramName = keyof typeof Program;
@@ -102,8 +103,9 @@ export const Verdict = {
   hops: 46,
   not_holder: 47,
   not_here: 48,
-  kernel: 49,
-  count: 50,
+  foreign: 49,
+  kernel: 50,
+  count: 51,
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 export type VerdictName = keyof typeof Verdict;

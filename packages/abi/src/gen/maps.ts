@@ -90,7 +90,7 @@ export const maps = {
   },
   counters: {
     type: 'percpu_array',
-    max_entries: 150,
+    max_entries: 204,
     key: u32,
     value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
   },
