@@ -26,6 +26,8 @@ export const startRelay = (context: Context): Relay => {
   const loads = semaphore(concurrent_loads);
   /** Sessions whose record in the store is theirs; a record outlives its stream for a while. */
   const recorded = new Map<string, Session>();
+  /** The store that the mirror shows. A new one is known to the store a moment before its content is here. */
+  let storeId = context.store.storeId;
 
   const open = async (hello: Hello, outlet: Outlet): Promise<Session> => {
     const session = new Session({
@@ -48,14 +50,26 @@ export const startRelay = (context: Context): Relay => {
     sessions.get(hello.host)?.end('a newer session of the same host took over');
     sessions.set(hello.host, session);
     recorded.set(hello.host, session);
-    outlet.send(welcome(context, session));
+    outlet.send(welcome(context, storeId, session));
     session.start();
     mirror.changed.raise();
     log.info({ host: hello.host, address: hello.address, session: session.id }, 'agent connected');
     return session;
   };
 
+  /** Revisions of another store say nothing about what sessions were sent: every agent starts again. */
+  const restored = (batch: WatchBatch): void => {
+    const known = context.store.storeId;
+    if (known === storeId && batch.revision >= mirror.revision) return;
+    log.warn({ before: storeId, now: known, sessions: sessions.size }, 'the store was replaced: every session ends');
+    storeId = known;
+    for (const session of sessions.values()) session.end('the store was replaced');
+    sessions.clear();
+    recorded.clear();
+  };
+
   const onBatch = (batch: WatchBatch): void => {
+    restored(batch);
     for (const [host, groups] of routeBatch(mirror, batch, sessions)) {
       sessions.get(host)?.deliver(groups);
     }
@@ -110,11 +124,15 @@ export const startRelay = (context: Context): Relay => {
   };
 };
 
-const welcome = ({ store, incarnation, underlayPrefixes, leases }: Context, session: Session): SessionResponse => ({
+const welcome = (
+  { incarnation, underlayPrefixes, leases }: Context,
+  storeId: string,
+  session: Session,
+): SessionResponse => ({
   message: {
     oneofKind: 'welcome',
     welcome: {
-      storeId: store.storeId,
+      storeId,
       relay: incarnation,
       session: session.id,
       underlayPrefixes: [...underlayPrefixes],

@@ -1,5 +1,5 @@
 /** A real etcd, real controllers and protocol peers for agents, for specs; everything goes with `close`. */
-import { type Etcd, startEtcd } from '@megrez/store/testing';
+import { type Etcd, type EtcdOptions, startEtcd } from '@megrez/store/testing';
 import { type Controller, type ControllerOptions, startController } from '../index';
 import { type Api, connectApi } from './api';
 import { connectPeer, type Peer, type PeerOptions } from './peer';
@@ -18,8 +18,12 @@ export interface Cluster {
   close(): Promise<void>;
 }
 
-export const startCluster = async ({ hosts = 3, controllers = 1 } = {}): Promise<Cluster> => {
-  const etcd = await startEtcd();
+export const startCluster = async ({
+  hosts = 3,
+  controllers = 1,
+  etcd: options = {} as EtcdOptions,
+} = {}): Promise<Cluster> => {
+  const etcd = await startEtcd(options);
   const running: Controller[] = [];
   const apis: Api[] = [];
   const peers = new Map<string, Peer>();
