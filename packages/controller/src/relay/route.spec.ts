@@ -143,6 +143,20 @@ describe('routing', () => {
     });
   });
 
+  it("tells changes of a subnet that come in the batch of a host's first endpoint there", () => {
+    send(base(1, 'h2'));
+    const changed = [
+      put(keys.vpc('acme'), Vpc.create({ name: 'acme', vni }), 3),
+      put(keys.subnet(vni, 1), Subnet.create({ vpc: 'acme', name: 'web', vni, number: 1 }), 4),
+      put(keys.slots(vni, 1), table('h3'), 5),
+    ];
+    expect(send([...created('h1', 2), ...changed])).toEqual({
+      h1: [...context(1), '+endpoint 2', '+vpc 3', '+subnet 4', '+table 5'],
+      h2: ['+endpoint 2', '+vpc 3', '+subnet 4', 'unload 256', '-table 5', '-subnet 5', '-vpc 5'],
+      h3: ['+vpc 3', '+subnet 4', '+table 5', 'load 256'],
+    });
+  });
+
   it('takes what differs after a compaction in any order', () => {
     const events = [...created('h1', 5), ...base(4, 'h2')].sort((a, b) => (a.path < b.path ? -1 : 1));
     expect(send(events, true)).toEqual({

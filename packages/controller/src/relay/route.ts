@@ -44,7 +44,7 @@ export const routeBatch = (
 ): Map<string, HostEvents[]> => {
   const routed = new Map<string, HostEvents[]>();
   for (const [revision, group] of groups(batch, listeners)) {
-    for (const [host, events] of routeGroup(mirror, revision, group, listeners)) {
+    for (const [host, events] of routeGroup(mirror, revision, group, listeners, routed)) {
       const list = routed.get(host);
       if (list === undefined) routed.set(host, [{ revision, events }]);
       else list.push({ revision, events });
@@ -76,7 +76,10 @@ const routeGroup = (
   revision: number,
   group: readonly Parsed[],
   listeners: ReadonlyMap<string, Listener>,
+  earlier: ReadonlyMap<string, unknown>,
 ): Map<string, HostEvent[]> => {
+  // What was routed earlier in the batch is not delivered yet, so nobody can say what its hosts will know by then.
+  const maybe = (host: string): boolean => earlier.has(host) || listeners.get(host)?.loading === true;
   const out = new Map<string, HostEvent[]>();
   const add = (host: string, event: HostEvent): void => {
     const list = out.get(host);
@@ -91,7 +94,7 @@ const routeGroup = (
       touch(touched, event, key);
       continue;
     }
-    const before = contextEvents(mirror, event, key, listeners, add, last);
+    const before = contextEvents(mirror, event, key, { listeners, maybe, add, last });
     applyToMirror(mirror, event, key);
     before?.();
   }
@@ -158,18 +161,24 @@ export const subnetContext = (mirror: Mirror, vni: number, number: number): Subn
   return vpc && subnet && table ? { vpc, subnet, table } : undefined;
 };
 
+interface Telling {
+  readonly listeners: ReadonlyMap<string, Listener>;
+  /** Hosts of which nobody can say what they know: they are told, and take what is their business. */
+  readonly maybe: (host: string) => boolean;
+  readonly add: (host: string, event: HostEvent) => void;
+  readonly last: (() => void)[];
+}
+
 /** VPCs, subnets and tables: looked at before the mirror takes them in; what is returned is told after that. */
 const contextEvents = (
   mirror: Mirror,
   event: WatchEvent,
   key: ParsedKey,
-  listeners: ReadonlyMap<string, Listener>,
-  add: (host: string, event: HostEvent) => void,
-  last: (() => void)[],
+  { listeners, maybe, add, last }: Telling,
 ): (() => void) | undefined => {
   const { revision } = event;
   const tell = (wants: (listener: Listener, host: string) => boolean, what: HostEvent): void => {
-    for (const [host, listener] of listeners) if (listener.loading || wants(listener, host)) add(host, what);
+    for (const [host, listener] of listeners) if (maybe(host) || wants(listener, host)) add(host, what);
   };
   if (key.kind === 'vpc') {
     return () => {
