@@ -27,7 +27,7 @@ export type HostEvent =
       readonly change: Change;
       /** Undefined when the table was removed. */
       readonly table: TableView | undefined;
-      /** The table is new, so its slots are empty and nothing need be loaded. */
+      /** The table is new, so its slots were empty at its revision. */
       readonly fresh: boolean;
       readonly context: SubnetContext | undefined;
     };

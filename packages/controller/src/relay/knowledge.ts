@@ -108,7 +108,8 @@ export const knowledge = (host: string): Knowledge => {
     if (needs(key) && context !== undefined)
       steps.push(...(told.has(key) ? [event.change] : introduce(context)).map(change));
     if (told.has(key) && context !== undefined) told.set(key, context);
-    if (gained.size > 0 && !event.fresh) {
+    // Endpoints that came up to the floor are told by nothing else, be the table ever so new.
+    if (gained.size > 0 && (!event.fresh || revision <= floor)) {
       steps.push({ kind: 'load', load: { kind: 'slots', key, slots: gained, revision: pin, lost: false } });
     }
     if (lost.size > 0) {

@@ -14,6 +14,7 @@ const ranges_at_most = 64;
 export interface Reader {
   readonly host: string;
   readonly know: Knowledge;
+  readonly ended: boolean;
   floor: number;
 }
 
@@ -42,6 +43,9 @@ async function* readSnapshot(store: Store, mirror: Mirror, session: Reader): Asy
   for (const view of views) yield introduced(mirror, know, view.value.vni, view.value.subnet);
   for await (const entries of pages(store, prefixes.byHost(host), first.revision, first)) {
     const changes: Change[] = [];
+    // Its subnet, which is older, may be younger than the mirror.
+    const newest = entries.reduce((revision, entry) => Math.max(revision, entry.revision), 0);
+    while (mirror.revision < newest && !session.ended) await mirror.changed.next(1_000);
     for (const entry of entries) {
       const { vni, subnetNumber } = entry.value;
       know.add(subnetKey(vni, subnetNumber), lastPart(entry.path));
