@@ -22,6 +22,11 @@ test('silent hosts are named', () => {
   );
 });
 
+test('hosts that answered with a refusal are not called silent', () => {
+  const error = new MegrezError({ ...fields, code: 'FAILED_PRECONDITION', reason: 'MAP_FULL', hosts: ['h1'] });
+  expect(formatFailure(error)).toBe('10.0.1.7 is taken (FAILED_PRECONDITION/MAP_FULL, endpoint acme/web/a)');
+});
+
 test('always one line', () => {
   expect(formatFailure(new Error('first\n  second\n'))).toBe('first second');
   expect(formatFailure('text')).toBe('text');

@@ -12,7 +12,8 @@ const hints: Readonly<Record<string, string>> = {
 /** One line: `megrez: <message> (<CODE>/<REASON>, <object>)`. */
 export const formatFailure = (error: unknown): string => {
   if (isMegrezError(error)) {
-    const hosts = error.hosts.length > 0 ? `; no answer from ${error.hosts.join(', ')}` : '';
+    const silent = error.code === 'DEADLINE_EXCEEDED' && error.hosts.length > 0;
+    const hosts = silent ? `; no answer from ${error.hosts.join(', ')}` : '';
     const hint = hints[error.reason] ?? '';
     return oneLine(`${error.message}${hosts}${hint} (${error.code}/${error.reason}, ${error.object})`);
   }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectApi } from './testing/api';
 import { type Cluster, startAcme, startCluster } from './testing/cluster';
+import type { Peer } from './testing/peer';
 import { spawnController } from './testing/process';
 
 const web = { vpc: 'acme', subnet: 'web' };
@@ -115,6 +116,27 @@ describe('several controllers', () => {
     }
   }, 60_000);
 
+  it('look again where a host is while its relay gives no answer', async () => {
+    const stopped = await spawnController({
+      listen: ['127.0.0.1:0'],
+      etcd: [cluster.etcd.endpoint],
+      underlayPrefixes: ['192.168.0.0/16'],
+      log: 'silent',
+    });
+    try {
+      const there = await cluster.peer(4, { server: stopped.address });
+      there.hold(true);
+      const seen = there.batches.length;
+      const waiting = a().call('createEndpoint', { ...web, name: 's', host: 'h4', timeoutMs: 10_000 });
+      await there.until(() => there.batches.length > seen);
+      stopped.stop();
+      await cluster.peer(4);
+      expect(await waiting).toMatchObject({ name: 's', host: 'h4' });
+    } finally {
+      await stopped.kill();
+    }
+  }, 60_000);
+
   it('go on when etcd was killed and started again', async () => {
     await cluster.etcd.kill();
     const error = await a().refused('createEndpoint', { ...web, name: 'e', host: 'h1', requestId: 'e' });
@@ -131,7 +153,13 @@ describe('several controllers', () => {
   }, 60_000);
 
   it('end their sessions and give up their key when they stop', async () => {
+    const silent = cluster.peers.get('h1') as Peer;
+    silent.hold(true);
+    const seen = silent.batches.length;
+    const waiting = a().refused('createEndpoint', { ...web, name: 'late', host: 'h1', timeoutMs: 20_000 });
+    await silent.until(() => silent.batches.length > seen);
     await cluster.controllers[0]?.close();
+    expect(await waiting).toMatchObject({ code: 14, reason: 'CONTROLLER_STOPS' });
     await expect.poll(async () => (await b().call('getStatus', {})).controllers.length, { timeout: 10_000 }).toBe(1);
     await cluster.peer(1, { server: cluster.controllers[1]?.addresses[0] as string });
     await b().call('createEndpoint', { ...web, name: 'last', host: 'h1' });

@@ -1,5 +1,5 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
-import { type Failure, MegrezError } from '@megrez/model';
+import { type Failure, MegrezError, objectName } from '@megrez/model';
 import type { Context } from '../context';
 import { whereIs } from './attachment';
 import { SessionEnded } from './session-ended';
@@ -21,8 +21,13 @@ export interface WaitResult {
 }
 
 const retry_ms = 100;
+/** A relay that gives no answer may have been replaced meanwhile: so often it is looked at again where the host is. */
+const ask_ms = 1_000;
 
-/** Waits until every host has the revision in its kernel: `applied(host, revision)`. Never throws for a late host. */
+/**
+ * Waits until every host has the revision in its kernel: `applied(host, revision)`. Never throws for a late host.
+ * @throws MegrezError UNAVAILABLE / CONTROLLER_STOPS
+ */
 export const waitHosts = async (context: Context, options: WaitOptions): Promise<WaitResult> => {
   const hosts = [...new Set(options.hosts)];
   const started = performance.now();
@@ -44,7 +49,8 @@ const waitHost = async (
 ): Promise<readonly Failure[] | undefined> => {
   for (;;) {
     const left = deadline_ms - performance.now();
-    if (left <= 0 || context.closing.aborted) return undefined;
+    if (context.closing.aborted) throw stopping(host);
+    if (left <= 0) return undefined;
     const where = whereIs(context, host);
     if (where.kind === 'here') {
       try {
@@ -53,7 +59,7 @@ const waitHost = async (
         if (!(error instanceof SessionEnded)) throw error;
       }
     } else if (where.kind === 'elsewhere') {
-      const answer = await waitElsewhere(context, where, host, revision, left);
+      const answer = await waitElsewhere(context, where, host, revision, Math.min(left, ask_ms));
       if (answer !== undefined) return answer;
     } else if (!required.has(host)) {
       return [];
@@ -86,10 +92,10 @@ const waitElsewhere = async (
   { relay, address }: { readonly relay: string; readonly address: string },
   host: string,
   revision: number,
-  left_ms: number,
+  timeout_ms: number,
 ): Promise<readonly Failure[] | undefined> => {
   try {
-    return (await context.peers.call(address, 'waitApplied', { host, relay, revision }, left_ms)).failures;
+    return (await context.peers.call(address, 'waitApplied', { host, relay, revision }, timeout_ms)).failures;
   } catch (error) {
     // Another relay by now, a broken connection or the deadline: look again where the host is.
     const { code } = error as ServiceError;
@@ -117,6 +123,14 @@ const within = <T>(promise: Promise<T>, timeout_ms: number): Promise<T | undefin
         reject(error);
       },
     );
+  });
+
+const stopping = (host: string): MegrezError =>
+  new MegrezError({
+    code: 'UNAVAILABLE',
+    reason: 'CONTROLLER_STOPS',
+    object: objectName.host(host),
+    message: `this controller stops while it waits for host ${host}; what was asked for is stored: ask another one`,
   });
 
 /** What a caller is told when hosts have not answered: the intent stays. */

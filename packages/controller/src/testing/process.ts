@@ -7,6 +7,8 @@ import type { ControllerOptions } from '../index';
 
 export interface ControllerProcess {
   readonly address: string;
+  /** SIGSTOP: the kernel still accepts connections, nobody answers. */
+  stop(): void;
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>;
 }
@@ -34,7 +36,7 @@ export const spawnController = async (options: ControllerOptions): Promise<Contr
   };
   try {
     const [address = ''] = JSON.parse(await firstLine(child)) as string[];
-    return { address, kill };
+    return { address, stop: () => void child.kill('SIGSTOP'), kill };
   } catch (error) {
     await kill();
     throw error;
