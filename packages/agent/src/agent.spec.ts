@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatAddress, formatMac } from '@megrez/model';
+import { maps } from '@megrez/abi';
+import { formatAddress, formatMac, parseAddress } from '@megrez/model';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { bundleAgent, startHost, type TestHost } from './testing/host';
 import { endpointChange, endpointDeletion, subnetChange, tableChange, vni, vpcChange } from './testing/intent';
@@ -167,6 +168,50 @@ test('an endpoint in a namespace that does not exist is a failure of its own', a
   await vi.waitFor(() => expect(problems(session)).toContain('/run/nowhere'));
 });
 
+test('a name and its namespace pass from one endpoint to the next', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send([...introduction, endpointChange({ ip: '10.0.1.7' }, 10)], { snapshot: true, end: true });
+  for (let n = 8; n < 12; n++) {
+    const changes = [endpointDeletion(`10.0.1.${n - 1}`, 2 * n), endpointChange({ ip: `10.0.1.${n}` }, 2 * n + 1)];
+    expect((await session.send(changes)).failures).toEqual([]);
+    expect(await host.inside('a', 'ip', 'address', 'show', 'eth0')).toContain(`10.0.1.${n}/24`);
+  }
+  expect(await links()).toHaveLength(1);
+  expect(await host.inside('a', 'ping', '-c', '1', '-W', '2', '10.0.1.1')).toContain('1 received');
+
+  // The deletion is only what a snapshot does not say; the successor may come in its first page.
+  await host.kill();
+  host.start(relay.address);
+  const second = await host.alive(relay.session());
+  const successor = [...introduction, endpointChange({ ip: '10.0.1.31' }, 40)];
+  expect((await second.send(successor, { snapshot: true })).failures).toEqual([]);
+  expect((await second.send([], { snapshot: true, end: true })).failures).toEqual([]);
+  expect(await host.inside('a', 'ip', 'address', 'show', 'eth0')).toContain('10.0.1.31/24');
+  second.end();
+  const third = await host.alive(relay.session());
+  const last = [...introduction, endpointChange({ ip: '10.0.1.32' }, 50)];
+  expect((await third.send(last, { snapshot: true, end: true })).failures).toEqual([]);
+  expect(await host.inside('a', 'ping', '-c', '1', '-W', '2', '10.0.1.1')).toContain('1 received');
+  expect((await host.map('ports')).map(({ value }) => formatAddress(value.ip))).toEqual(['10.0.1.32']);
+  expect((await host.map('endpoints')).map(({ key }) => formatAddress(key.ip))).toEqual(['10.0.1.32']);
+});
+
+test('what cannot be made keeps its namespace, its own generation, and is forgotten with its endpoint', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send([...introduction, endpointChange({}, 10)], { snapshot: true, end: true });
+  await host.inside('a', 'ip', 'link', 'delete', 'eth0');
+  await host.inside('a', 'ip', 'link', 'add', 'eth0', 'type', 'veth');
+  const refused = [{ generation: 11, ip: '10.0.1.7', reason: 'INTERFACE_EXISTS' }];
+  expect((await session.send([endpointChange({}, 11)])).failures).toMatchObject(refused);
+  expect(await namespaces()).toBe('acme.web.a\n');
+  expect((await session.send([tableChange(other, 12)])).failures).toMatchObject(refused);
+  await vi.waitFor(() => expect(problems(session)).toContain('10.0.1.7'));
+  await session.send([endpointDeletion('10.0.1.7', 13)]);
+  await vi.waitFor(() => expect(problems(session)).toBe(''));
+});
+
 test('an endpoint lives in a namespace that was there before, under the name asked for', async () => {
   host.start(relay.address);
   const session = await host.alive(relay.session());
@@ -228,14 +273,31 @@ test('revisions of a restored store count, although they are lower', async () =>
     snapshot: true,
     end: true,
   });
+  const address = Buffer.from(parseAddress('10.0.1.9'));
+  const path = maps.paths.value.encode({ ...maps.paths.value.decode(Buffer.alloc(256)), generation: 50 });
+  const hex = (bytes: Buffer) => ['hex', ...[...bytes].map((byte) => byte.toString(16).padStart(2, '0'))];
+  const pin = '/sys/fs/bpf/megrez/paths';
+  const key = hex(maps.paths.key.encode({ vni, ip: address }));
+  await host.exec('bpftool', 'map', 'update', 'pinned', pin, 'key', ...key, 'value', ...hex(path));
+  expect(await host.map('paths')).toHaveLength(1);
+  const before = relay.storeId;
   relay.storeId = 'restored';
   first.end();
+  // Half of the new store's rows are no rows of the new store.
+  const half = await host.alive(relay.session());
+  await half.send([vpcChange(), subnetChange(), tableChange(self)], { snapshot: true });
+  await host.kill();
+  host.start(relay.address);
   const second = await host.alive(relay.session());
+  expect(second.hello.storeId).toBe(before);
   await second.send([vpcChange(), subnetChange(), tableChange(self), at('192.0.2.3', 20)], {
     snapshot: true,
     end: true,
   });
   expect(await second.ask(vni, '10.0.1.9')).toMatchObject({ hostAddress: '192.0.2.3', generation: 20 });
+  expect(await host.map('paths')).toEqual([]);
+  second.end();
+  expect((await host.alive(relay.session())).hello.storeId).toBe('restored');
 });
 
 test('next hops of the owners are in the kernel when their table is acknowledged', async () => {

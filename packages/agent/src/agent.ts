@@ -28,7 +28,7 @@ import { openReconciler } from './reconcile';
 import { reporter } from './report';
 import { openRows, type Rows } from './rows';
 import { incarnation, keepSession } from './session';
-import { prune } from './snapshot';
+import { prune, removeStale } from './snapshot';
 import { ensureTunnel } from './tunnel';
 
 /** How often interfaces are counted and failed endpoints tried again. */
@@ -107,6 +107,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       nextHops,
       bouncer,
       storeId: storeIdFile(options.state),
+      removeStale: () => removeStale({ known, rows, interfaces }, log),
       prune: (marks, underlayPrefixes) =>
         prune({ known, marks, rows, interfaces, namespaces, datapath, underlayPrefixes }, log),
       applied: metrics.applied,

@@ -100,8 +100,7 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
       const message = `${endpoint.ip} lies in no prefix of its subnet`;
       throw new MegrezError({ code: 'FAILED_PRECONDITION', reason: 'SUBNET_UNKNOWN', object: object_name, message });
     }
-    if (place.managed) await namespaces.ensure(place.netns);
-    else if (!(await isNamespace(place.netns))) {
+    if (!place.managed && !(await isNamespace(place.netns))) {
       const message = `there is no network namespace ${place.netns} on this host`;
       throw new MegrezError({ code: 'FAILED_PRECONDITION', reason: 'NETNS_NOT_FOUND', object: object_name, message });
     }
@@ -134,12 +133,15 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
     return { ifindex, mtu, veth: false };
   };
 
-  /** What stands in the way: a half-made interface of ours, or one of this address that belongs elsewhere. */
+  /** What stands in the way: a half-made interface of ours, or one of this address or name that belongs elsewhere. */
   const clear = async ({ endpoint, ip }: OwnEndpoint, place: Place): Promise<void> => {
     const alias = aliasOf(endpoint.vni, ip);
     const ours = (link: Link): boolean =>
       link.alias === alias || (link.alias === undefined && link.name === interfaceName(endpoint.vni, ip));
-    const inTheWay = (await listLinks()).filter(ours);
+    // Whoever had the namespace before has lost the name to this one, whether its deletion came or not.
+    const before = ({ ifindex }: Link): boolean =>
+      place.kind === 'veth' && place.managed && managed.get(ifindex) === place.netns;
+    const inTheWay = (await listLinks()).filter((link) => ours(link) || before(link));
     for (const link of inTheWay) await takeAway(link);
     if (inTheWay.length > 0) return;
     const { vpc, subnet, name } = endpoint;
@@ -185,6 +187,7 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
         if (!found.up) await setLink({ ifindex: found.ifindex, up: true });
         return;
       }
+      const fresh = place.kind === 'veth' && place.managed && (await namespaces.ensure(place.netns));
       let made: InterfaceFacts | undefined;
       try {
         made = await make(own, subnet, place);
@@ -193,9 +196,9 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
         beforeUp(made);
         await setLink({ ifindex: made.ifindex, up: true });
       } catch (error) {
-        // Nothing half-made.
+        // Nothing half-made; what was there before is not ours to undo.
         if (made !== undefined) await takeAway(made);
-        if (place.kind === 'veth' && place.managed) await namespaces.remove(place.netns);
+        if (fresh) await namespaces.remove(place.netns);
         throw error;
       }
     },

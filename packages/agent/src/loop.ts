@@ -27,6 +27,8 @@ export interface LoopFields {
   readonly bouncer: Bouncer;
   /** Which store the rows come from; empty before the first session. */
   readonly storeId: { read(): string; write(id: string): void };
+  /** What a complete snapshot does not name: interfaces first, everything else when its own endpoints are there. */
+  readonly removeStale: () => Promise<void>;
   readonly prune: (marks: Marks, underlayPrefixes: readonly string[]) => Promise<void>;
   readonly applied: (seconds: number) => void;
 }
@@ -56,7 +58,14 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
   let wake = (): void => undefined;
   /** The session whose snapshot is complete. */
   let complete: Session | undefined;
-  let snapshot: { readonly session: Session; readonly marks: Marks; readonly prefixes: readonly string[] } | undefined;
+  let snapshot:
+    | {
+        readonly session: Session;
+        readonly marks: Marks;
+        readonly prefixes: readonly string[];
+        readonly storeId: string;
+      }
+    | undefined;
   let revision = 0;
 
   const onWelcome = (session: Session, { storeId: id, underlayPrefixes, leases }: Welcome): void => {
@@ -68,25 +77,33 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
         log.warn({ before, now: id }, 'the store was restored or replaced: its revisions count from now on');
         reconciler.forget();
       }
-      storeId.write(id);
       revision = 0;
     }
     for (const one of [...planConfig(fields.settings, leases), ...planUnderlay(underlayPrefixes)]) rows.put(one);
-    snapshot = { session, marks: emptyMarks(), prefixes: underlayPrefixes };
+    snapshot = { session, marks: emptyMarks(), prefixes: underlayPrefixes, storeId: id };
     reconciler.holdBack();
   };
 
-  const finishSnapshot = async (session: Session): Promise<void> => {
-    if (snapshot?.session !== session) return;
-    const { marks, prefixes } = snapshot;
+  const finishSnapshot = async (session: Session): Promise<readonly Failure[]> => {
+    if (snapshot?.session !== session) return reconciler.apply();
+    const { marks, prefixes, storeId: id } = snapshot;
     snapshot = undefined;
     forgetUnnamed(reconciler.known, marks);
+    await fields.removeStale();
+    // Who found its place taken may have it now.
+    for (const endpoint of reconciler.failed.keys()) reconciler.markEndpoint(endpoint);
+    const failures = await reconciler.apply();
     reconciler.release();
     await fields.prune(marks, prefixes);
+    // Paths learned from the other store have generations that nothing of this one would replace.
+    if (rows.forced) await rows.prune('paths', () => false);
     rows.forced = false;
+    // Only now: an agent killed half-way must know that its rows are still of the other one.
+    if (storeId.read() !== id) storeId.write(id);
     complete = session;
     if (marks.endpoints.size >= large_snapshot) setImmediate(giveBack);
     log.info({ endpoints: reconciler.known.endpoints.size, mappings: rows.count('mappings') }, 'snapshot complete');
+    return failures;
   };
 
   const follow = async (): Promise<void> => {
@@ -110,12 +127,11 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
       last = item;
       reconciler.mark(batch.changes);
       if (snapshot?.session === session) markNamed(snapshot.marks, batch.changes);
-      if (batch.snapshotEnd) {
-        failures = await reconciler.apply();
-        await finishSnapshot(session);
-      }
+      if (batch.snapshotEnd) failures = [...failures, ...(await finishSnapshot(session))];
     }
     failures = [...failures, ...(await reconciler.apply())];
+    // Whose place is taken by an endpoint that the rest of the snapshot may not name is tried again at its end.
+    if (snapshot !== undefined) failures = failures.filter((failure) => !reconciler.isFailed(failure));
     await follow();
     if (last === undefined) return;
     if (nextHops.unresolved().length > 0 && items.some(bringsTable)) await nextHops.settled(next_hop_wait_ms);

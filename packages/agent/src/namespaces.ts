@@ -8,8 +8,8 @@ import { namespaceFile } from './names';
 /** The network namespaces that the agent makes, each kept by a bind mount in one directory. */
 export interface Namespaces {
   pathOf(endpoint: Endpoint): string;
-  /** Makes it unless it is there; a file that somebody's unmount left behind is replaced. */
-  ensure(path: string): Promise<void>;
+  /** Makes it unless it is there; a file that somebody's unmount left behind is replaced. Resolves to whether it did. */
+  ensure(path: string): Promise<boolean>;
   /** No error when somebody else removed it. Processes inside keep their namespace, without a way out. */
   remove(path: string): Promise<void>;
   list(): readonly string[];
@@ -33,13 +33,15 @@ export const openNamespaces = (state: string): Namespaces => {
     list: () => readdirSync(directory).map((name) => join(directory, name)),
     ensure: async (path) => {
       try {
-        return await createNetns(path);
+        await createNetns(path);
+        return true;
       } catch (error) {
         if (!isKernelError(error, 'EEXIST')) throw error;
       }
-      if (await isNamespace(path)) return;
+      if (await isNamespace(path)) return false;
       await remove(path);
       await createNetns(path);
+      return true;
     },
   };
 };

@@ -21,7 +21,7 @@ import type { Rows } from './rows';
 const concurrent_interfaces = 4;
 
 interface MarkedWork extends Work {
-  /** Of the change. */
+  /** Of the object itself; of a deleted one, of its deletion. */
   readonly generation: number;
 }
 
@@ -36,6 +36,8 @@ export interface Reconciler {
   apply(): Promise<readonly Failure[]>;
   /** Endpoints of this host that could not be applied, by endpointId. */
   readonly failed: ReadonlyMap<string, Failure>;
+  /** Is it one of those? */
+  isFailed(failure: Failure): boolean;
   /** While a snapshot comes in, slots are not called held: their rows wait until all mappings are there. */
   holdBack(): void;
   release(): void;
@@ -185,17 +187,32 @@ export const openReconciler = (
     return failureOf(error, work.generation, work.object.oneofKind === 'endpoint' ? work.object.endpoint : undefined);
   };
 
+  /** Interfaces are made by several at once, each object's failure being its own. */
+  const applyEndpoints = async (works: readonly MarkedWork[]): Promise<Failure[]> => {
+    const failures: Failure[] = [];
+    const queue = works.values();
+    const worker = async (): Promise<void> => {
+      for (const work of queue) {
+        const failure = await applyEndpoint(work);
+        if (failure !== undefined) failures.push(failure);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(concurrent_interfaces, works.length) }, worker));
+    return failures;
+  };
+
   const isOwn = (id: string): boolean => known.endpoints.has(id) || known.interfaces.has(id);
 
   return {
     known,
     failed,
+    isFailed: (failure) => [...failed.values()].includes(failure),
     mark: (changes) => {
       for (const change of changes) {
         try {
           for (const work of note(known, host, change)) {
             dirty.delete(work.id);
-            dirty.set(work.id, { ...work, generation: change.generation });
+            dirty.set(work.id, { ...work, generation: generationOf(work, change) });
           }
         } catch (error) {
           // A message that cannot be understood concerns its own object only.
@@ -218,8 +235,10 @@ export const openReconciler = (
       const own: typeof works = [];
       let tables = false;
       for (const work of works) {
-        if (work.object.oneofKind === 'endpoint') (isOwn(work.id) ? own : mappings).push(work);
-        else {
+        if (work.object.oneofKind === 'endpoint') {
+          (isOwn(work.id) ? own : mappings).push(work);
+          if (!known.endpoints.has(work.id)) failed.delete(work.id);
+        } else {
           tables ||= work.object.oneofKind === 'table';
           try {
             applyRows(work);
@@ -230,20 +249,17 @@ export const openReconciler = (
       }
       if (tables) wantNextHops();
       failures.push(...(await applyMappings(mappings)));
-      const queue = own.values();
-      const worker = async (): Promise<void> => {
-        for (const work of queue) {
-          const failure = await applyEndpoint(work);
-          if (failure !== undefined) failures.push(failure);
-        }
-      };
-      await Promise.all(Array.from({ length: Math.min(concurrent_interfaces, own.length) }, worker));
+      // A name, and with it a namespace, is free again as soon as its endpoint is gone: who goes, goes first.
+      const gone = own.filter(({ id }) => !known.endpoints.has(id));
+      const here = own.filter(({ id }) => known.endpoints.has(id));
+      failures.push(...(await applyEndpoints(gone)), ...(await applyEndpoints(here)));
       return failures;
     },
     holdBack: () => {
       late ??= new Map();
     },
     release: () => {
+      for (const id of failed.keys()) if (!known.endpoints.has(id)) failed.delete(id);
       for (const row of late?.values() ?? []) rows.put(row);
       late = undefined;
       wantNextHops();
@@ -259,3 +275,9 @@ export const openReconciler = (
     },
   };
 };
+
+/** A table or a subnet marks endpoints too, whose generation is not its own. */
+const generationOf = ({ object, deleted }: Work, change: Change): number =>
+  object.oneofKind === 'endpoint' && !deleted
+    ? (object.endpoint.meta?.generation ?? change.generation)
+    : change.generation;

@@ -1,7 +1,7 @@
-import { maps } from '@megrez/abi';
+import { type MapName, maps } from '@megrez/abi';
 import { deleteLink, detach } from '@megrez/kernel';
 import { type Change, formatAddress, parseAddress } from '@megrez/model';
-import { endpointId, type Known, planUnderlay, rowId, rowKey, subnetId } from '@megrez/plan';
+import { endpointId, type Known, planUnderlay, portKeys, rowId, rowKey, subnetId } from '@megrez/plan';
 import type { Logger } from 'pino';
 import { type Datapath, linkedInterfaces } from './datapath';
 import type { Interfaces } from './interfaces';
@@ -50,7 +50,28 @@ export const forgetUnnamed = (known: Known, marks: Marks): void => {
   }
 };
 
-/** Rows, interfaces, links and namespaces of objects that a complete snapshot does not name. */
+/**
+ * Interfaces whose endpoint a complete snapshot does not name, rows first. They go before others are made: one of those
+ * may need their place. What cannot be taken away is logged and found again with the next snapshot.
+ */
+export const removeStale = async (
+  { known, rows, interfaces }: { readonly known: Known; readonly rows: Rows; readonly interfaces: Interfaces },
+  log: Logger,
+): Promise<void> => {
+  const { whole } = await interfaces.list();
+  for (const [id, facts] of new Map([...known.interfaces, ...whole])) {
+    if (known.endpoints.has(id)) continue;
+    known.interfaces.delete(id);
+    try {
+      for (const key of portKeys(facts.ifindex)) rows.remove(key);
+      await interfaces.remove(facts);
+    } catch (error) {
+      log.error({ error, object: id }, 'interface could not be removed');
+    }
+  }
+};
+
+/** Rows, links and namespaces of objects that a complete snapshot does not name. Their interfaces are gone already. */
 export const prune = async (
   fields: {
     readonly known: Known;
@@ -64,8 +85,7 @@ export const prune = async (
   log: Logger,
 ): Promise<void> => {
   const { known, marks, rows, interfaces, namespaces, datapath, underlayPrefixes } = fields;
-  const { whole, halves } = await interfaces.list();
-  const stale = [...whole].filter(([id]) => !known.endpoints.has(id));
+  const { halves } = await interfaces.list();
   const kept = new Set(
     [...known.interfaces].filter(([id]) => known.endpoints.has(id)).map(([, facts]) => facts.ifindex),
   );
@@ -74,35 +94,43 @@ export const prune = async (
   const ofTable = ({ vni, subnet }: { vni: number; subnet: number }) => known.tables.get(subnetId(vni, subnet));
   const ofPort = (key: Buffer): boolean => kept.has(maps.ports.key.decode(key).ifindex);
 
-  const pruned = {
-    networks: await rows.prune('networks', (key) => known.vpcs.has(maps.networks.key.decode(key).vni)),
-    slots: await rows.prune('slots', (key) => ofTable(maps.slots.key.decode(key)) !== undefined),
-    holdings: await rows.prune('holdings', (key) => {
+  const pruned = new Map<string, number>();
+  /** One thing that cannot be removed must not keep the others, or the host, from their work. */
+  const attempt = async (what: string, remove: () => Promise<unknown>): Promise<void> => {
+    try {
+      const removed = await remove();
+      const count = typeof removed === 'number' ? removed : Number(removed !== false);
+      if (count > 0) pruned.set(what, (pruned.get(what) ?? 0) + count);
+    } catch (error) {
+      log.error({ error, what }, 'could not be pruned');
+    }
+  };
+  const keepers: { readonly [M in MapName]?: (key: Buffer) => boolean } = {
+    networks: (key) => known.vpcs.has(maps.networks.key.decode(key).vni),
+    slots: (key) => ofTable(maps.slots.key.decode(key)) !== undefined,
+    holdings: (key) => {
       const id = maps.holdings.key.decode(key);
       return ofTable(id)?.held[id.slot] === 1;
-    }),
-    mappings: await rows.prune('mappings', (key) => keptMapping(known, marks, key)),
-    endpoints: await rows.prune('endpoints', (key) => {
+    },
+    mappings: (key) => keptMapping(known, marks, key),
+    endpoints: (key) => {
       const { vni, ip } = maps.endpoints.key.decode(key);
       return known.endpoints.has(endpointId(vni, ip));
-    }),
-    ports: await rows.prune('ports', ofPort),
-    budgets: await rows.prune('budgets', ofPort),
-    traffic: await rows.prune('traffic', ofPort),
-    next_hops: await rows.prune('next_hops', (key) => owners.has(formatAddress(maps.next_hops.key.decode(key).host))),
-    underlay: await rows.prune('underlay', (key) => prefixes.has(rowId({ map: 'underlay', key: Buffer.from(key) }))),
-    interfaces: stale.length + halves.length,
+    },
+    ports: ofPort,
+    budgets: ofPort,
+    traffic: ofPort,
+    next_hops: (key) => owners.has(formatAddress(maps.next_hops.key.decode(key).host)),
+    underlay: (key) => prefixes.has(rowId({ map: 'underlay', key: Buffer.from(key) })),
   };
-  for (const [id, facts] of stale) {
-    known.interfaces.delete(id);
-    await interfaces.remove(facts);
+  for (const [map, keep] of Object.entries(keepers)) await attempt(map, () => rows.prune(map as MapName, keep));
+  for (const { ifindex } of halves) if (!kept.has(ifindex)) await attempt('interfaces', () => deleteLink({ ifindex }));
+  for (const ifindex of linkedInterfaces(datapath)) {
+    if (!kept.has(ifindex)) await attempt('links', () => detach(datapath.endpointPin(ifindex)));
   }
-  for (const { ifindex } of halves) if (!kept.has(ifindex)) await deleteLink({ ifindex });
-  for (const ifindex of linkedInterfaces(datapath)) if (!kept.has(ifindex)) await detach(datapath.endpointPin(ifindex));
   const used = new Set([...known.endpoints.values()].map(({ endpoint }) => namespaces.pathOf(endpoint)));
-  for (const path of namespaces.list()) if (!used.has(path)) await namespaces.remove(path);
-  const some = Object.entries(pruned).filter(([, count]) => count > 0);
-  if (some.length > 0) log.info(Object.fromEntries(some), 'pruned what the snapshot does not name');
+  for (const path of namespaces.list()) if (!used.has(path)) await attempt('namespaces', () => namespaces.remove(path));
+  if (pruned.size > 0) log.info(Object.fromEntries(pruned), 'pruned what the snapshot does not name');
 };
 
 /** An own endpoint's mapping is a row of this host only while it holds the slot. */

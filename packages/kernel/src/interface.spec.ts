@@ -54,6 +54,7 @@ test('a veth pair: each end where it belongs, as it was asked for', async () => 
     ifindex: made.ifindex,
     name,
     mtu: 1400,
+    maxMtu: 65_535,
     up: true,
     running: true,
     arp: false,
