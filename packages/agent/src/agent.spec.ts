@@ -315,6 +315,40 @@ test('next hops of the owners are in the kernel when their table is acknowledged
   expect(await host.map('next_hops')).toEqual([]);
 });
 
+/** A UDP datagram to 192.0.2.1:5555 as a broadcast frame inside VXLAN. */
+const stranger = (): Buffer => {
+  const datagram = Buffer.from('15b315b3000c0000666f7267', 'hex');
+  const ip = Buffer.from('450000200000400040110000c0000202c0000201', 'hex');
+  let sum = 0;
+  for (let i = 0; i < ip.length; i += 2) sum += ip.readUInt16BE(i);
+  ip.writeUInt16BE(~((sum & 0xffff) + (sum >>> 16)) & 0xffff, 10);
+  return Buffer.concat([Buffer.from('0800000000000700ffffffffffff0200000000010800', 'hex'), ip, datagram]);
+};
+
+test('a tunnel packet that is nobody’s does not reach a socket of the host', async () => {
+  host.start(relay.address);
+  await host.alive(relay.session());
+  expect(await host.exec('ip', 'link', 'show', 'megrez-gro')).toContain('UP');
+  const send = (port: number, payload: Buffer): string =>
+    `const socket = require('dgram').createSocket('udp4');
+     socket.send(Buffer.from('${payload.toString('hex')}', 'hex'), ${port}, '192.0.2.1', () => socket.close());`;
+  // The first thing it hears: the last datagram is an ordinary one, on the same way after the others.
+  const heard = host.exec(
+    process.execPath,
+    '-e',
+    `setTimeout(() => process.exit(1), 10_000).unref();
+     const socket = require('dgram').createSocket('udp4');
+     socket.on('message', (message) => { console.log(message.toString()); socket.close(); }).bind(5555, () => {
+       require('fs').writeFileSync('${join(host.directory, 'listening')}', '');
+     });`,
+  );
+  await vi.waitFor(() => expect(existsSync(join(host.directory, 'listening'))).toBe(true), { timeout: 5_000 });
+  for (let i = 0; i < 3; i++) await host.far(process.execPath, '-e', send(6081, stranger()));
+  await host.far(process.execPath, '-e', send(5555, Buffer.from('honest')));
+  expect(await heard).toBe('honest\n');
+  expect(await metric('megrez_packets_total{program="tunnel",verdict="foreign"}')).toBe(3);
+});
+
 test('attached is a deadline that only answered pings push on', async () => {
   host.start(relay.address);
   const session = await host.alive(relay.session());

@@ -60,7 +60,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   mkdirSync(options.state, { recursive: true });
 
   const datapath = await openDatapath({ bpffs: options.bpffs, object: options.object, nic: nic.ifindex }, log);
-  await ensureTunnel();
+  await ensureTunnel(datapath);
   const rows = openRows(datapath.map);
   for (const name of Object.keys(maps) as MapName[]) if (!maps[name].type.endsWith('array')) await rows.recount(name);
   const settings = writeConfig(rows, datapath, { address, nic: nic.ifindex });

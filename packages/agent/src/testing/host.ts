@@ -49,6 +49,8 @@ export interface TestHost {
   kill(): Promise<void>;
   /** Runs a command on the host. */
   exec(command: string, ...args: readonly string[]): Promise<string>;
+  /** Runs a command at the far end of the underlay. */
+  far(command: string, ...args: readonly string[]): Promise<string>;
   /** Runs a command in the namespace that the agent made for an endpoint of acme/web. */
   inside(endpoint: string, command: string, ...args: readonly string[]): Promise<string>;
   /** Decoded entries of a pinned map. */
@@ -124,6 +126,8 @@ export const startHost = async (bundle: string): Promise<TestHost> => {
     state,
     exec,
     kill,
+    far: async (command, ...args) =>
+      (await run('nsenter', ['--net', '--target', String(far.pid), '--', command, ...args])).stdout,
     get agent() {
       return agent;
     },
