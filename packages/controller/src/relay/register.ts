@@ -102,8 +102,8 @@ const newHost = (hello: Hello, address: string): Host =>
 const conflict = (object: string, message: string): MegrezError =>
   new MegrezError({ code: 'FAILED_PRECONDITION', reason: 'HOST_ADDRESS_CONFLICT', object, message });
 
-/** Takes the record of a silent session away, so that every controller sees its host detached. */
-export const withdraw = async ({ store }: Context, session: Session): Promise<void> => {
-  const key = keys.session(session.host);
-  await store.txn([{ kind: 'revision', key, revision: session.record_revision }], [{ kind: 'remove', key }]);
+/** Takes the record of a session that is no more away, so that every controller sees its host detached. */
+export const withdraw = async ({ store }: Context, host: string, revision: number): Promise<void> => {
+  const key = keys.session(host);
+  await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'remove', key }]);
 };

@@ -89,6 +89,29 @@ export const startRelay = (context: Context): Relay => {
     if (record !== undefined && record.session !== session.id) session.end('the host has a newer session elsewhere');
   };
 
+  /** Records of this relay that belong to no session: since when, by the record's session. */
+  const strays = new Map<string, { readonly host: string; readonly since_ms: number }>();
+
+  /** Nobody would ever withdraw them (a registration whose answer was lost, a restored store), and waits would last. */
+  const withdrawStrays = (now: number): void => {
+    for (const [id, { host }] of strays) if (mirror.sessions.get(host)?.value.session !== id) strays.delete(id);
+    for (const [host, { value, revision }] of mirror.sessions) {
+      if (value.relay !== context.incarnation) continue;
+      const known = strays.get(value.session);
+      if (sessions.get(host)?.id === value.session || recorded.get(host)?.id === value.session) {
+        strays.delete(value.session);
+      } else if (known === undefined) {
+        strays.set(value.session, { host, since_ms: now });
+      } else if (now - known.since_ms > attached_ms) {
+        strays.delete(value.session);
+        log.warn({ host, session: value.session }, 'a session record without a session is withdrawn');
+        withdraw(context, host, revision).catch((error: unknown) => {
+          log.warn({ err: error, host }, 'the session record stays for now');
+        });
+      }
+    }
+  };
+
   const sweep = (): void => {
     const now = performance.now();
     for (const [host, session] of recorded) {
@@ -99,7 +122,7 @@ export const startRelay = (context: Context): Relay => {
       if (mirror.sessions.get(host)?.value.session !== session.id) continue;
       session.abandonWaits();
       log.warn({ host, silence_ms: Math.round(silence) }, 'host detached: its agent is silent');
-      withdraw(context, session).catch((error: unknown) => {
+      withdraw(context, host, session.record_revision).catch((error: unknown) => {
         log.warn({ err: error, host }, 'the session record of a silent host stays for now');
         if (!recorded.has(host)) recorded.set(host, session);
       });
@@ -109,6 +132,7 @@ export const startRelay = (context: Context): Relay => {
       else if (now - session.last_ping_ms > silent_ms) session.end('the agent is silent');
       else if (!recorded.has(host) && now - session.last_ping_ms < attached_ms) session.end('the host was detached');
     }
+    withdrawStrays(now);
     metrics.sessions.set(sessions.size);
   };
   const timer = setInterval(sweep, sweep_ms);
