@@ -48,7 +48,7 @@ export const updateHost = async (context: Context, request: UpdateHostRequest): 
     const result = await context.store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value: host }]);
     if (result.succeeded) {
       await catchUp(context, result.revision);
-      return shown({ value: host, revision: result.revision });
+      return (await withStatus(context, [{ value: host, revision: result.revision }]))[0] as Host;
     }
   }
   throw contended(objectName.host(request.name));

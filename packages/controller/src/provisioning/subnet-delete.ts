@@ -42,8 +42,7 @@ export const removeSubnet = async (context: Context, found: Subnet, cascade: boo
     const inside = await store.count(prefixes.endpoints(vni, number));
     if (inside > 0 && !cascade) throw inUse(object, inside);
     if (inside > 0) {
-      await mark(context, subnet);
-      await removeEndpoints(context, found, call);
+      if (await mark(context, subnet)) await removeEndpoints(context, found, call);
       continue;
     }
     const table = await store.get(keys.slots(vni, number));
@@ -76,18 +75,22 @@ const inUse = (object: string, inside: number): MegrezError =>
     message: `${object} has ${inside} endpoint${inside === 1 ? '' : 's'}: delete ${inside === 1 ? 'it' : 'them'} first, or cascade`,
   });
 
-/** From now on creates inside are refused. */
-const mark = async ({ store }: Context, { value, revision }: Stored<Subnet>): Promise<void> => {
-  if (value.meta?.deleting === true) return;
+/** From now on creates inside are refused. False when somebody else changed the subnet first. */
+const mark = async ({ store }: Context, { value, revision }: Stored<Subnet>): Promise<boolean> => {
+  if (value.meta?.deleting === true) return true;
   const key = keys.subnet(value.vni, value.number);
   const marked = { ...value, meta: { ...(value.meta ?? newMeta('')), deleting: true } };
-  await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value: marked }]);
+  return (await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value: marked }])).succeeded;
 };
 
 /** In chunks; each waits for its hosts, so that a cascade is never far ahead of the fleet. */
-const removeEndpoints = async (context: Context, { vni, number }: Subnet, call: Call): Promise<void> => {
+const removeEndpoints = async (context: Context, found: Subnet, call: Call): Promise<void> => {
   const { store } = context;
-  for (;;) {
+  const { vni, number } = found;
+  const object = objectName.subnet(found.vpc, found.name);
+  for (let refused = 0; refused < attempts; ) {
+    if (context.closing.aborted) throw unfinished(object, 'UNAVAILABLE');
+    if (performance.now() > call.deadline_ms) throw unfinished(object, 'DEADLINE_EXCEEDED');
     const { entries } = await store.range(prefixes.endpoints(vni, number), { limit: chunk });
     if (entries.length === 0) return;
     const entry = await store.get(keys.slots(vni, number));
@@ -99,11 +102,24 @@ const removeEndpoints = async (context: Context, { vni, number }: Subnet, call: 
     }
     const operations: Operation[] = removals.flatMap((one) => one.operations);
     const result = await store.txn([...compares.values()], operations);
-    if (!result.succeeded) continue;
+    if (!result.succeeded) {
+      refused += 1;
+      continue;
+    }
+    refused = 0;
     const held = removals.map((one) => ({ value: one.held, revision: result.revision }));
     await forget(context, held, Math.min(call.deadline_ms, performance.now() + limits.timeout_ms.default));
   }
+  throw contended(object);
 };
+
+const unfinished = (object: string, code: 'UNAVAILABLE' | 'DEADLINE_EXCEEDED'): MegrezError =>
+  new MegrezError({
+    code,
+    reason: 'DELETE_UNFINISHED',
+    object,
+    message: `${object} takes nothing new, but has endpoints left: delete it again to go on`,
+  });
 
 const confirm = async (
   context: Context,

@@ -159,4 +159,22 @@ describe('vpcs and subnets', () => {
     peer?.hold(false);
     await cascade;
   });
+
+  it('that are deleted with what is inside stop at the deadline, and go on when deleted again', async () => {
+    await acme();
+    await cluster.api.call('createSubnet', { vpc: 'acme', name: 'web', cidrs: ['10.0.1.0/24'], bouncerHosts: ['h3'] });
+    const names = Array.from({ length: 60 }, (_, n) => `e${n}`);
+    await Promise.all(
+      names.map((name) => cluster.api.call('createEndpoint', { vpc: 'acme', subnet: 'web', name, host: 'h1' })),
+    );
+    const request = { vpc: 'acme', name: 'web', cascade: true };
+    cluster.peers.get('h3')?.hold(true);
+    expect(await cluster.api.refused('deleteSubnet', request, 1_500)).toMatchObject({ code: 4 });
+    cluster.peers.get('h3')?.hold(false);
+    await cluster.api.call('getSubnet', request);
+    const { endpoints } = await cluster.api.call('listEndpoints', { vpc: 'acme', subnet: 'web' });
+    expect(endpoints.length).toBeGreaterThan(30);
+    await cluster.api.call('deleteSubnet', request);
+    expect(await cluster.api.refused('getSubnet', request)).toMatchObject({ code: 5 });
+  }, 30_000);
 });

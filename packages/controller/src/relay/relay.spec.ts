@@ -1,3 +1,4 @@
+import { keys, openStore } from '@megrez/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startAcme, startCluster } from '../testing/cluster';
 import { connectPeer, type Peer } from '../testing/peer';
@@ -104,6 +105,18 @@ describe('the relay', () => {
     await cluster.api.call('deleteEndpoint', { ...web, name: 'quiet' });
   }, 40_000);
 
+  it('withdraws a record of its own that belongs to no session', async () => {
+    const store = await openStore({ endpoints: [cluster.etcd.endpoint] });
+    const key = keys.session('h1');
+    const current = await store.get(key);
+    const relay = cluster.peers.get('h1')?.welcome.relay ?? '';
+    const value = { host: 'h8', relay, incarnation: 'i', session: 'nobody' };
+    await store.txn([], [{ kind: 'put', key: keys.session('h8'), value }]);
+    await expect.poll(() => store.get(keys.session('h8')), { timeout: 20_000 }).toBeUndefined();
+    expect(await store.get(key)).toEqual(current);
+    await store.close();
+  }, 30_000);
+
   it('refuses a stream that does not begin with Hello, and hosts that are in use are not deleted', async () => {
     expect(await cluster.api.refused('deleteHost', { name: 'h2' })).toMatchObject({
       code: 9,
@@ -112,7 +125,7 @@ describe('the relay', () => {
     expect(await cluster.api.refused('deleteHost', { name: 'h1' })).toMatchObject({ code: 9, reason: 'HOST_ATTACHED' });
     expect(await cluster.api.refused('deleteHost', { name: 'h9' })).toMatchObject({ code: 5 });
     const updated = await cluster.api.call('updateHost', { name: 'h1', weight: 50, zone: 'east', ineligible: true });
-    expect(updated).toMatchObject({ weight: 50, zone: 'east', ineligible: true });
+    expect(updated).toMatchObject({ weight: 50, zone: 'east', ineligible: true, status: { attached: true } });
     expect(
       await cluster.api.refused('createSubnet', {
         vpc: 'acme',

@@ -25,9 +25,9 @@ export interface ApiError {
 
 /** A request names the fields that it sets. */
 export interface Api {
-  call<M extends Method>(method: M, request: object): Promise<Response<M>>;
+  call<M extends Method>(method: M, request: object, timeout_ms?: number): Promise<Response<M>>;
   /** The error that a call must end with; a call that succeeds is an error itself. */
-  refused(method: Method, request: object): Promise<ApiError>;
+  refused(method: Method, request: object, timeout_ms?: number): Promise<ApiError>;
   close(): void;
 }
 
@@ -42,7 +42,7 @@ const methods = { ...provisioningServiceDefinition, ...lookupServiceDefinition }
 
 export const connectApi = (server: string): Api => {
   const client = new Client(server, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-  const call: Api['call'] = (name, request) =>
+  const call: Api['call'] = (name, request, timeout_ms = Number.POSITIVE_INFINITY) =>
     new Promise((resolve, reject) => {
       const method = methods[name] as (typeof methods)[string];
       client.makeUnaryRequest(
@@ -50,6 +50,7 @@ export const connectApi = (server: string): Api => {
         method.requestSerialize,
         method.responseDeserialize as never,
         { ...defaults, ...request },
+        { deadline: Date.now() + timeout_ms },
         (error: ServiceError | null, response?: unknown) => {
           if (error === null) resolve(response as never);
           else reject(error);
@@ -58,8 +59,8 @@ export const connectApi = (server: string): Api => {
     });
   return {
     call,
-    refused: async (method, request) => {
-      const outcome = await call(method, request).then(
+    refused: async (method, request, timeout_ms) => {
+      const outcome = await call(method, request, timeout_ms).then(
         (response) => ({ response }),
         (error: ServiceError) => ({ error }),
       );
