@@ -1,5 +1,5 @@
 import type { Batch, Failure, Welcome } from '@megrez/model';
-import { type HostSettings, planConfig, planUnderlay, row } from '@megrez/plan';
+import { type HostSettings, ownerAddresses, planConfig, planUnderlay, row } from '@megrez/plan';
 import type { Logger } from 'pino';
 import type { Bouncer } from './hook';
 import { giveBack } from './memory';
@@ -11,6 +11,9 @@ import { emptyMarks, forgetUnnamed, type Marks, markNamed } from './snapshot';
 
 /** A table is acknowledged after this long even if the link address of an owner is still unknown. */
 const next_hop_wait_ms = 1_000;
+
+/** After a round that failed as a whole. */
+const retry_ms = 1_000;
 
 /** Endpoints in a snapshot whose garbage is worth collecting at once. */
 const large_snapshot = 10_000;
@@ -109,8 +112,7 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
   const follow = async (): Promise<void> => {
     // Before the first snapshot nobody knows what the host does.
     if (complete === undefined) return;
-    const holdsSlots = [...reconciler.known.tables.values()].some(({ held }) => held.includes(1));
-    await bouncer.follow({ holdsSlots, hasEndpoints: reconciler.known.interfaces.size > 0 });
+    await bouncer.follow({ holdsSlots: reconciler.holdsSlots, hasEndpoints: reconciler.known.interfaces.size > 0 });
   };
 
   /** One round: everything that came in since the last one. Batches of a snapshot are rounds of their own. */
@@ -134,7 +136,7 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
     if (snapshot !== undefined) failures = failures.filter((failure) => !reconciler.isFailed(failure));
     await follow();
     if (last === undefined) return;
-    if (nextHops.unresolved().length > 0 && items.some(bringsTable)) await nextHops.settled(next_hop_wait_ms);
+    await nextHops.settled(new Set(items.flatMap(ownersIn)), next_hop_wait_ms);
     last.session.acknowledge(last.batch.sequence, failures);
     revision = Math.max(revision, last.batch.revision);
     const now = performance.now();
@@ -154,7 +156,8 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
         continue;
       }
       busy = true;
-      for (const id of again.splice(0)) reconciler.markEndpoint(id);
+      const ids = again.splice(0);
+      for (const id of ids) reconciler.markEndpoint(id);
       const items = inbox.splice(0);
       try {
         await round(items);
@@ -162,11 +165,17 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
         // What was under way is not acknowledged: the session starts again and brings everything once more.
         log.error({ error }, 'round failed');
         for (const { session } of items) session.fail(error);
+        // What no session brings once more.
+        if (ids.length > 0) setTimeout(() => closing || markAgain(ids), retry_ms).unref();
       }
       busy = false;
     }
   };
   const done = run();
+  const markAgain = (ids: readonly string[]): void => {
+    again.push(...ids);
+    wake();
+  };
   const push = (item: Item): void => {
     inbox.push(item);
     wake();
@@ -179,10 +188,7 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
       // A bouncer with half of its mappings must not call an address unknown.
       if (complete === session) rows.put(row('attached', 0, { until: sent_ns + BigInt(attached_ms) * 1_000_000n }));
     },
-    markAgain: (ids) => {
-      again.push(...ids);
-      wake();
-    },
+    markAgain,
     get complete() {
       return complete !== undefined && !complete.ended;
     },
@@ -200,5 +206,8 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
   };
 };
 
-const bringsTable = (item: Item): boolean =>
-  item.kind === 'batch' && item.batch.changes.some(({ object }) => object.oneofKind === 'table');
+/** Hosts that the tables of a batch name. */
+const ownersIn = (item: Item): readonly string[] =>
+  item.kind === 'batch'
+    ? item.batch.changes.flatMap(({ object }) => (object.oneofKind === 'table' ? ownerAddresses(object.table) : []))
+    : [];

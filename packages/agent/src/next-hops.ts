@@ -15,8 +15,8 @@ const recheck_ms = 5_000;
 export interface NextHops {
   /** Exactly these hosts from now on. */
   want(addresses: ReadonlySet<string>): void;
-  /** Resolves when every wanted host has its row, or after the time. */
-  settled(timeout_ms: number): Promise<void>;
+  /** Resolves when these have their rows, or after the time; each is waited for once. */
+  settled(addresses: Iterable<string>, timeout_ms: number): Promise<void>;
   /** Hosts whose next hop is not known, sorted. */
   unresolved(): readonly string[];
   close(): void;
@@ -28,12 +28,14 @@ interface Hop {
   /** Whose link address it is: a gateway's, or the host's own. */
   neighbour: string;
   resolved: boolean;
+  /** Somebody waited: a host that is down must not hold up every table that names it. */
+  waited: boolean;
 }
 
 export const openNextHops = (rows: Rows, log: Logger): NextHops => {
   const hops = new Map<string, Hop>();
   const sources = new Map<number, Uint8Array>();
-  let waiters: (() => void)[] = [];
+  const waiters = new Map<Hop, () => void>();
 
   const sourceOf = async (ifindex: number): Promise<Uint8Array> => {
     const known = sources.get(ifindex);
@@ -44,9 +46,9 @@ export const openNextHops = (rows: Rows, log: Logger): NextHops => {
     return mac;
   };
 
-  const wake = (): void => {
-    if ([...hops.values()].some(({ resolved }) => !resolved)) return;
-    for (const waiter of waiters.splice(0)) waiter();
+  const wake = (hop: Hop): void => {
+    waiters.get(hop)?.();
+    waiters.delete(hop);
   };
 
   const resolved = async (address: string, hop: Hop, mac: string): Promise<void> => {
@@ -56,7 +58,7 @@ export const openNextHops = (rows: Rows, log: Logger): NextHops => {
     if (hops.get(address) !== hop) return;
     rows.put(row('next_hops', { host: parseAddress(address) }, { ifindex, destination: parseMac(mac), source }));
     hop.resolved = true;
-    wake();
+    wake(hop);
   };
 
   /** Finds the way to a host and has the kernel keep its neighbour. */
@@ -102,35 +104,36 @@ export const openNextHops = (rows: Rows, log: Logger): NextHops => {
 
   return {
     want: (addresses) => {
-      for (const address of hops.keys()) {
+      for (const [address, hop] of hops) {
         if (addresses.has(address)) continue;
         hops.delete(address);
+        wake(hop);
         rows.remove(rowKey('next_hops', { host: parseAddress(address) }));
       }
       for (const address of addresses) {
         if (hops.has(address)) continue;
-        const hop: Hop = { ifindex: undefined, neighbour: address, resolved: false };
+        const hop: Hop = { ifindex: undefined, neighbour: address, resolved: false, waited: false };
         hops.set(address, hop);
         void look(address, hop);
       }
-      wake();
     },
-    settled: (timeout_ms) =>
-      new Promise((resolve) => {
-        const timeout = setTimeout(resolve, timeout_ms);
-        waiters.push(() => {
-          clearTimeout(timeout);
-          resolve();
-        });
-        wake();
-      }),
+    settled: async (addresses, timeout_ms) => {
+      const pending = [...addresses]
+        .flatMap((address) => hops.get(address) ?? [])
+        .filter(({ resolved, waited }) => !resolved && !waited);
+      if (pending.length === 0) return;
+      for (const hop of pending) hop.waited = true;
+      const all = Promise.all(pending.map((hop) => new Promise<void>((resolve) => waiters.set(hop, resolve))));
+      const timeout = setTimeout(() => pending.forEach(wake), timeout_ms);
+      await all;
+      clearTimeout(timeout);
+    },
     unresolved: () => [...hops].flatMap(([address, hop]) => (hop.resolved ? [] : [address])).sort(),
     close: () => {
       clearInterval(timer);
       watch.close();
+      [...hops.values()].forEach(wake);
       hops.clear();
-      wake();
-      waiters = [];
     },
   };
 };

@@ -36,6 +36,8 @@ export interface Reconciler {
   apply(): Promise<readonly Failure[]>;
   /** Endpoints of this host that could not be applied, by endpointId. */
   readonly failed: ReadonlyMap<string, Failure>;
+  /** Does this host hold a slot of any table? */
+  readonly holdsSlots: boolean;
   /** Is it one of those? */
   isFailed(failure: Failure): boolean;
   /** While a snapshot comes in, slots are not called held: their rows wait until all mappings are there. */
@@ -61,9 +63,11 @@ export const openReconciler = (
   const failed = new Map<string, Failure>();
   /** Generation with which an endpoint's interface was last found right. */
   const ensured = new Map<string, number>();
+  let holdsSlots = false;
   let late: Map<string, Row> | undefined;
 
-  const wantNextHops = (): void => {
+  const followTables = (): void => {
+    holdsSlots = [...known.tables.values()].some(({ held }) => held.includes(1));
     const hosts = new Set([...known.tables.values()].flatMap(({ owners }) => owners));
     hosts.delete(self);
     nextHops.want(hosts);
@@ -206,6 +210,9 @@ export const openReconciler = (
   return {
     known,
     failed,
+    get holdsSlots() {
+      return holdsSlots;
+    },
     isFailed: (failure) => [...failed.values()].includes(failure),
     mark: (changes) => {
       for (const change of changes) {
@@ -247,7 +254,7 @@ export const openReconciler = (
           }
         }
       }
-      if (tables) wantNextHops();
+      if (tables) followTables();
       failures.push(...(await applyMappings(mappings)));
       // A name, and with it a namespace, is free again as soon as its endpoint is gone: who goes, goes first.
       const gone = own.filter(({ id }) => !known.endpoints.has(id));
@@ -260,9 +267,15 @@ export const openReconciler = (
     },
     release: () => {
       for (const id of failed.keys()) if (!known.endpoints.has(id)) failed.delete(id);
-      for (const row of late?.values() ?? []) rows.put(row);
+      for (const row of late?.values() ?? []) {
+        try {
+          rows.put(row);
+        } catch (error) {
+          log.error({ error, map: row.map }, 'row could not be written');
+        }
+      }
       late = undefined;
-      wantNextHops();
+      followTables();
     },
     forget: () => {
       known.vpcs.clear();
