@@ -36,7 +36,8 @@ export async function setUnderlay({ hosts, underlay, ports }: Side, kind: Underl
     await run([...host, 'ethtool', '-K', 'eth0', ...features[kind], 'gro', 'on'], signal);
   }
   for (const port of ports) {
-    await run([...underlay, 'ethtool', '-K', port, 'gro', kind === 'wire' ? 'on' : 'off'], signal);
+    // A veth's receiver aggregates only what a sender without TSO puts in; a wire itself aggregates nothing.
+    await run([...underlay, 'ethtool', '-K', port, ...features[kind], 'gro', 'off'], signal);
   }
 }
 
