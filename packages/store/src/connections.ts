@@ -12,6 +12,8 @@ const channelOptions = {
   'grpc.max_receive_message_length': -1,
   'grpc.max_send_message_length': -1,
   'grpc.use_local_subchannel_pool': 1,
+  // Books about every call that nobody reads.
+  'grpc.enable_channelz': 0,
   'grpc.enable_http_proxy': 0,
   'grpc.service_config_disable_resolution': 1,
   // A call is sent once; what is sent again is decided here, where it is known what is safe.

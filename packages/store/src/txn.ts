@@ -55,12 +55,24 @@ const currentOf = (compare: Compare): RequestOp => {
   return { request: { oneofKind: 'requestRange', requestRange: request } };
 };
 
-const operationOf = (operation: Operation): RequestOp => {
+/** A value that is written under several keys is encoded once. */
+const encoder = () => {
+  const known = new Map<object, { readonly type: object; readonly bytes: Uint8Array }>();
+  return ({ key: { type }, value }: Extract<Operation, { kind: 'put' }>): Uint8Array => {
+    const before = known.get(value);
+    if (before?.type === type) return before.bytes;
+    const bytes = type.toBinary(value);
+    known.set(value, { type, bytes });
+    return bytes;
+  };
+};
+
+const operationOf = (operation: Operation, encode: ReturnType<typeof encoder>): RequestOp => {
   const key = pathBytes(operation.key.path);
   if (operation.kind === 'remove') {
     return { request: { oneofKind: 'requestDeleteRange', requestDeleteRange: { key, rangeEnd: none } } };
   }
-  const value = operation.key.type.toBinary(operation.value);
+  const value = encode(operation);
   return { request: { oneofKind: 'requestPut', requestPut: { key, value, lease: operation.lease?.id ?? '0' } } };
 };
 
@@ -110,7 +122,9 @@ export const txn = async (
   operations: readonly Operation[],
 ): Promise<TxnResult> => {
   const failure = compares.map(currentOf);
-  const request = { compare: compares.map(compareOf), success: operations.map(operationOf), failure };
+  const encode = encoder();
+  const success = operations.map((operation) => operationOf(operation, encode));
+  const request = { compare: compares.map(compareOf), success, failure };
   check(request);
   if (compares.some(({ kind }) => kind === 'empty')) {
     // etcd loads a whole range to compare it, while it applies nothing else: only a range that looks empty goes there.

@@ -87,10 +87,20 @@ async function* paths<T extends object>(store: Store, prefix: Prefix<T>): AsyncG
   for await (const entries of pages(store, prefix, first.revision, first)) yield* entries.map(({ path }) => path);
 }
 
-const randomBelow = (count: bigint): bigint => {
-  const words = crypto.getRandomValues(new BigUint64Array(2));
-  return (((words[0] as bigint) << 64n) | (words[1] as bigint)) % count;
+/** Asked of the system many at a time: one by one they cost more than the rest of a guess. */
+const words = new BigUint64Array(512);
+let unused = 0;
+
+const randomWord = (): bigint => {
+  if (unused === 0) {
+    crypto.getRandomValues(words);
+    unused = words.length;
+  }
+  unused -= 1;
+  return words[unused] as bigint;
 };
+
+const randomBelow = (count: bigint): bigint => ((randomWord() << 64n) | randomWord()) % count;
 
 const exhausted = (object: string, { vpc, name, cidrs }: Subnet): MegrezError =>
   new MegrezError({

@@ -6,8 +6,11 @@ import { creationTxn, judge, type Outcome, pathOf, txn_limit } from './endpoint-
 /** Writes one creation; those that come while others are under way share a txn. @throws StoreError */
 export type EndpointWriter = (candidate: Candidate) => Promise<Outcome>;
 
-/** Transactions under way at once. A lone create never waits; under load what waits makes up the next txn. */
-const under_way = 2;
+/**
+ * Transactions under way at once. A lone create never waits; under load what waits makes up the next txn. etcd commits one
+ * after the other anyway, and fewer, larger ones are fewer messages to every agent concerned.
+ */
+const under_way = 1;
 /** Creations that share a txn. */
 const chunk = 30;
 

@@ -23,6 +23,7 @@ export const openPeers = (): Peers => {
     if (known !== undefined) return known;
     const client = new RelayClient(address, clientCredentials(), {
       'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_channelz': 0,
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1_000,
     });
