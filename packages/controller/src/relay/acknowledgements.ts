@@ -55,7 +55,8 @@ export const acknowledgements = (): Acknowledgements => {
   let acked = 0;
   let outstanding = 0;
   let ended = false;
-  let revisions: (Waiter & { readonly revision: number })[] = [];
+  /** By revision: creations that shared a txn wait as one, and so does who asks again. */
+  const revisions = new Map<number, PromiseWithResolvers<void>>();
   let sequences: (Waiter & { readonly sequence: number })[] = [];
 
   const applied = (revision: number): boolean => !ended && (items[0] === undefined || items[0].revision > revision);
@@ -64,11 +65,11 @@ export const acknowledgements = (): Acknowledgements => {
     for (let item = items[0]; item?.sequence !== undefined && item.sequence <= acked; item = items[done]) done += 1;
     if (done === 0) return;
     items.splice(0, done);
-    if (revisions.length === 0) return;
-    const ready = revisions.filter(({ revision }) => applied(revision));
-    if (ready.length === 0) return;
-    revisions = revisions.filter(({ revision }) => !applied(revision));
-    for (const { resolve } of ready) resolve();
+    for (const [revision, waiter] of revisions) {
+      if (!applied(revision)) continue;
+      revisions.delete(revision);
+      waiter.resolve();
+    }
   };
   const remember = (failures: readonly Failure[]): void => {
     for (const failure of failures) {
@@ -80,7 +81,9 @@ export const acknowledgements = (): Acknowledgements => {
     }
   };
   const abandon = (error: SessionEnded): void => {
-    for (const { reject } of revisions.splice(0)) reject(error);
+    const waiting = [...revisions.values()];
+    revisions.clear();
+    for (const { reject } of waiting) reject(error);
   };
 
   return {
@@ -119,9 +122,9 @@ export const acknowledgements = (): Acknowledgements => {
     waitApplied: (revision) => {
       if (ended) return Promise.reject(new SessionEnded());
       if (applied(revision)) return Promise.resolve();
-      return new Promise((resolve, reject) => {
-        revisions.push({ revision, resolve, reject });
-      });
+      const waiter = revisions.get(revision) ?? Promise.withResolvers<void>();
+      revisions.set(revision, waiter);
+      return waiter.promise;
     },
     waitSequence: (sequence) => {
       if (ended) return Promise.reject(new SessionEnded());
