@@ -231,6 +231,9 @@ struct prefix {
 /* One row: what this host is. */
 struct config {
 	struct address self; /* underlay address */
+	/* Hosts in it are neighbours on `nic`: no route needs to be looked up for them. All ones in the mask: none are. */
+	struct address onlink_network;
+	struct address onlink_mask;
 	__u64 secret[2];
 	__u64 soft_lease_ns;
 	__u64 hard_lease_ns;

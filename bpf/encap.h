@@ -113,6 +113,16 @@ static __always_inline void fill_inner(struct ethhdr *eth, const struct encap *e
 	eth->h_proto = bpf_htons(ETH_P_IP);
 }
 
+/* Hands a packet that is addressed to `host` to the neighbour it goes to. */
+static __always_inline int redirect_to(const struct config *config, const struct address *host)
+{
+	struct bpf_redir_neigh neighbour = { .nh_family = 2 /* AF_INET */, .ipv4_nh = address_to_ip4(host) };
+
+	if (address_in(host, &config->onlink_network, &config->onlink_mask))
+		return bpf_redirect_neigh(config->nic, &neighbour, sizeof(neighbour), 0);
+	return bpf_redirect_neigh(config->nic, NULL, 0, 0);
+}
+
 /* An IP packet to its host, without options. Keeps GSO and partial checksums. */
 static __always_inline enum verdict encap_direct(struct __sk_buff *skb, const struct encap *encap, int *action)
 {
@@ -125,7 +135,7 @@ static __always_inline enum verdict encap_direct(struct __sk_buff *skb, const st
 	fill_inner(&outer.inner, encap);
 	if (make_room(skb, sizeof(outer)) || bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &outer, sizeof(outer), 0))
 		return VERDICT_KERNEL;
-	*action = bpf_redirect_neigh(encap->config->nic, NULL, 0, 0);
+	*action = redirect_to(encap->config, encap->host);
 	return CONTINUE;
 }
 
@@ -141,7 +151,7 @@ static __always_inline enum verdict encap_path(struct __sk_buff *skb, const stru
 	fill_inner(&outer->inner, encap);
 	if (make_room(skb, sizeof(*outer)) || bpf_skb_store_bytes(skb, sizeof(struct ethhdr), outer, sizeof(*outer), 0))
 		return VERDICT_KERNEL;
-	*action = bpf_redirect_neigh(encap->config->nic, NULL, 0, 0);
+	*action = redirect_to(encap->config, encap->host);
 	return CONTINUE;
 }
 

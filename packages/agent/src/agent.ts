@@ -23,6 +23,7 @@ import { giveBack } from './memory';
 import { openMetrics } from './metrics';
 import { openNamespaces } from './namespaces';
 import { openNextHops } from './next-hops';
+import { onlinkPrefix } from './onlink';
 import type { Agent, AgentOptions } from './options';
 import { openReconciler } from './reconcile';
 import { reporter } from './report';
@@ -63,7 +64,11 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   await ensureTunnel(datapath);
   const rows = openRows(datapath.map);
   for (const name of Object.keys(maps) as MapName[]) if (!maps[name].type.endsWith('array')) await rows.recount(name);
-  const settings = writeConfig(rows, datapath, { address, nic: nic.ifindex });
+  const settings = writeConfig(rows, datapath, {
+    address,
+    nic: nic.ifindex,
+    onlink: onlinkPrefix(options.nic, options.address),
+  });
 
   const namespaces = openNamespaces(options.state);
   const interfaces = openInterfaces(datapath, namespaces, endpoint_mtu);
@@ -181,12 +186,12 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
 const writeConfig = (
   rows: Rows,
   datapath: Datapath,
-  { address, nic }: { readonly address: Uint8Array; readonly nic: number },
+  own: Pick<HostSettings, 'address' | 'nic' | 'onlink'>,
 ): HostSettings => {
   const current = datapath.map('config').lookup(maps.config.key.encode(0));
   const before = current === undefined ? undefined : maps.config.value.decode(current);
   const known = before?.secret.some((byte) => byte !== 0) ? before : undefined;
-  const settings: HostSettings = { address, nic, secret: known?.secret ?? randomBytes(16), ...defaultTimes };
+  const settings: HostSettings = { ...own, secret: known?.secret ?? randomBytes(16), ...defaultTimes };
   const ms = (ns: bigint | undefined): number => Number((ns ?? 0n) / 1_000_000n);
   const leases = {
     softLeaseMs: ms(known?.soft_lease_ns),

@@ -8,6 +8,8 @@ export interface HostSettings {
   readonly address: Address;
   /** ifindex of the underlay's interface. */
   readonly nic: number;
+  /** The prefix whose hosts are neighbours on it; absent: every host is reached by the routes. */
+  readonly onlink?: { readonly network: Address; readonly mask: Address };
   /** 16 random bytes that outlive the agent: with another secret, answers under way would be forgeries. */
   readonly secret: Uint8Array;
   readonly retry_ms: number;
@@ -26,6 +28,8 @@ const ns = (ms: number): bigint => BigInt(Math.round(ms * 1e6));
 export const planConfig = (settings: HostSettings, leases: Leases = defaultLeases): readonly Row[] => [
   row('config', 0, {
     self: settings.address,
+    onlink_network: settings.onlink?.network ?? new Uint8Array(16),
+    onlink_mask: settings.onlink?.mask ?? new Uint8Array(16).fill(0xff),
     secret: settings.secret,
     soft_lease_ns: ns(leases.softLeaseMs || defaultLeases.softLeaseMs),
     hard_lease_ns: ns(leases.hardLeaseMs || defaultLeases.hardLeaseMs),

@@ -356,6 +356,8 @@ export const decodePrefix = (buffer: Buffer, offset = 0): Prefix => ({
 
 export interface Config {
   readonly self: Uint8Array;
+  readonly onlink_network: Uint8Array;
+  readonly onlink_mask: Uint8Array;
   readonly secret: Uint8Array;
   readonly soft_lease_ns: bigint;
   readonly hard_lease_ns: bigint;
@@ -367,38 +369,42 @@ export interface Config {
   readonly nic: number;
 }
 
-export const configSize = 96;
+export const configSize = 128;
 
 const writeConfig = (buffer: Buffer, offset: number, value: Config): void => {
   writeBytes(buffer, offset, value.self, 16);
-  writeBytes(buffer, offset + 16, value.secret, 16);
-  buffer.writeBigUInt64LE(value.soft_lease_ns, offset + 32);
-  buffer.writeBigUInt64LE(value.hard_lease_ns, offset + 40);
-  buffer.writeBigUInt64LE(value.check_ns, offset + 48);
-  buffer.writeBigUInt64LE(value.retry_ns, offset + 56);
-  buffer.writeBigUInt64LE(value.negative_ns, offset + 64);
-  buffer.writeBigUInt64LE(value.ask_interval_ns, offset + 72);
-  buffer.writeBigUInt64LE(value.ask_burst_ns, offset + 80);
-  buffer.writeUInt32LE(value.nic, offset + 88);
+  writeBytes(buffer, offset + 16, value.onlink_network, 16);
+  writeBytes(buffer, offset + 32, value.onlink_mask, 16);
+  writeBytes(buffer, offset + 48, value.secret, 16);
+  buffer.writeBigUInt64LE(value.soft_lease_ns, offset + 64);
+  buffer.writeBigUInt64LE(value.hard_lease_ns, offset + 72);
+  buffer.writeBigUInt64LE(value.check_ns, offset + 80);
+  buffer.writeBigUInt64LE(value.retry_ns, offset + 88);
+  buffer.writeBigUInt64LE(value.negative_ns, offset + 96);
+  buffer.writeBigUInt64LE(value.ask_interval_ns, offset + 104);
+  buffer.writeBigUInt64LE(value.ask_burst_ns, offset + 112);
+  buffer.writeUInt32LE(value.nic, offset + 120);
 };
 
 export const encodeConfig = (value: Config): Buffer => {
-  const buffer = zeroed(96);
+  const buffer = zeroed(128);
   writeConfig(buffer, 0, value);
   return buffer;
 };
 
 export const decodeConfig = (buffer: Buffer, offset = 0): Config => ({
   self: readBytes(buffer, offset, 16),
-  secret: readBytes(buffer, offset + 16, 16),
-  soft_lease_ns: buffer.readBigUInt64LE(offset + 32),
-  hard_lease_ns: buffer.readBigUInt64LE(offset + 40),
-  check_ns: buffer.readBigUInt64LE(offset + 48),
-  retry_ns: buffer.readBigUInt64LE(offset + 56),
-  negative_ns: buffer.readBigUInt64LE(offset + 64),
-  ask_interval_ns: buffer.readBigUInt64LE(offset + 72),
-  ask_burst_ns: buffer.readBigUInt64LE(offset + 80),
-  nic: buffer.readUInt32LE(offset + 88),
+  onlink_network: readBytes(buffer, offset + 16, 16),
+  onlink_mask: readBytes(buffer, offset + 32, 16),
+  secret: readBytes(buffer, offset + 48, 16),
+  soft_lease_ns: buffer.readBigUInt64LE(offset + 64),
+  hard_lease_ns: buffer.readBigUInt64LE(offset + 72),
+  check_ns: buffer.readBigUInt64LE(offset + 80),
+  retry_ns: buffer.readBigUInt64LE(offset + 88),
+  negative_ns: buffer.readBigUInt64LE(offset + 96),
+  ask_interval_ns: buffer.readBigUInt64LE(offset + 104),
+  ask_burst_ns: buffer.readBigUInt64LE(offset + 112),
+  nic: buffer.readUInt32LE(offset + 120),
 });
 
 export interface Attachment {
