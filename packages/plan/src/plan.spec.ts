@@ -165,6 +165,7 @@ test('the host itself', () => {
   const settings = {
     address: parseAddress('192.168.0.1'),
     nic: 2,
+    onlink: { network: parseAddress('192.168.0.0'), mask: new Uint8Array(16).fill(0xff, 0, 14) },
     secret: new Uint8Array(16).fill(7),
     retry_ms: 500,
     negative_ms: 100,
@@ -174,6 +175,8 @@ test('the host itself', () => {
   const [row] = planConfig(settings, { softLeaseMs: 300, hardLeaseMs: 0, checkMs: 60_000 });
   expect(maps.config.value.decode(row?.value ?? Buffer.alloc(0))).toEqual({
     self: settings.address,
+    onlink_network: settings.onlink.network,
+    onlink_mask: settings.onlink.mask,
     secret: settings.secret,
     soft_lease_ns: 300_000_000n,
     hard_lease_ns: 10_000_000_000n,
