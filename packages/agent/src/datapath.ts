@@ -13,6 +13,8 @@ export interface Datapath {
   /** Where links are pinned. */
   readonly links: string;
   readonly endpointPin: (ifindex: number) => string;
+  /** What the index follows in it. */
+  readonly endpointPinPrefix: string;
 }
 
 // Beside the bundle in a release; in dist/ when run from source.
@@ -47,7 +49,8 @@ export const openDatapath = async (
   mkdirSync(links, { recursive: true });
   const object = await loadObject(findObject(options.object), { pinDir });
   for (const name of Object.keys(maps) as MapName[]) object.map(name);
-  const endpointPin = (ifindex: number): string => join(links, `endpoint-${ifindex}`);
+  const endpointPinPrefix = join(links, 'endpoint-');
+  const endpointPin = (ifindex: number): string => `${endpointPinPrefix}${ifindex}`;
 
   let replaced = 0;
   for (const file of readdirSync(links)) {
@@ -63,7 +66,7 @@ export const openDatapath = async (
   }
   await attachTcx(object.program('nic'), options.nic, { pin: join(links, 'nic'), direction: 'ingress' });
   log.info({ links, endpoints: replaced }, 'programs attached');
-  return { object, map: (name) => object.map(name), links, endpointPin };
+  return { object, map: (name) => object.map(name), links, endpointPin, endpointPinPrefix };
 };
 
 /** Interfaces with a pinned link of ours. */

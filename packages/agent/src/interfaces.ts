@@ -41,7 +41,11 @@ export interface Interfaces {
   list(): Promise<{ readonly whole: ReadonlyMap<string, InterfaceFacts>; readonly halves: readonly Link[] }>;
 }
 
-export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Namespaces, mtu: number): Interfaces => {
+export const openInterfaces = (
+  { object, endpointPin, endpointPinPrefix }: Datapath,
+  namespaces: Namespaces,
+  mtu: number,
+): Interfaces => {
   const gsoMaxSize = 65_536 - encapsulationMax;
   const program = object.program('endpoint');
   /** By ifindex of the host's end: the namespace made for it. */
@@ -105,7 +109,7 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
       throw new MegrezError({ code: 'FAILED_PRECONDITION', reason: 'NETNS_NOT_FOUND', object: object_name, message });
     }
     const host_name = interfaceName(endpoint.vni, ip);
-    // The pin's name needs the index, which only the kernel knows: made down, then attached, then opened.
+    // Made down and with its program, opened when its rows are there.
     const { ifindex } = await createEndpointInterface({
       name: host_name,
       alias: aliasOf(endpoint.vni, ip),
@@ -116,6 +120,7 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
       gsoMaxSize,
       addresses: [{ address: `${formatAddress(ip)}/${prefix.cidr.length}` }],
       routes: [{ dst: 'default', via: formatAddress(prefix.gateway) }],
+      attach: { program, pinPrefix: endpointPinPrefix },
       up: false,
     });
     return { ifindex, mtu, veth: true };
@@ -191,7 +196,9 @@ export const openInterfaces = ({ object, endpointPin }: Datapath, namespaces: Na
       let made: InterfaceFacts | undefined;
       try {
         made = await make(own, subnet, place);
-        await attachTcx(program, made.ifindex, { pin: endpointPin(made.ifindex), direction: 'ingress' });
+        if (!made.veth) {
+          await attachTcx(program, made.ifindex, { pin: endpointPin(made.ifindex), direction: 'ingress' });
+        }
         if (place.kind === 'veth' && place.managed) managed.set(made.ifindex, place.netns);
         beforeUp(made);
         await setLink({ ifindex: made.ifindex, up: true });

@@ -109,10 +109,15 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
     return failures;
   };
 
-  const follow = async (): Promise<void> => {
+  /** Where lookups are answered first is no part of what is acknowledged, and may take half a second. */
+  let following = Promise.resolve();
+  const follow = (): void => {
     // Before the first snapshot nobody knows what the host does.
     if (complete === undefined) return;
-    await bouncer.follow({ holdsSlots: reconciler.holdsSlots, hasEndpoints: reconciler.known.interfaces.size > 0 });
+    const role = { holdsSlots: reconciler.holdsSlots, hasEndpoints: reconciler.known.interfaces.size > 0 };
+    following = following
+      .then(() => bouncer.follow(role))
+      .catch((error: unknown) => log.error({ error, ...role }, 'bouncer hook'));
   };
 
   /** One round: everything that came in since the last one. Batches of a snapshot are rounds of their own. */
@@ -134,7 +139,7 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
     failures = [...failures, ...(await reconciler.apply())];
     // Whose place is taken by an endpoint that the rest of the snapshot may not name is tried again at its end.
     if (snapshot !== undefined) failures = failures.filter((failure) => !reconciler.isFailed(failure));
-    await follow();
+    follow();
     if (last === undefined) return;
     await nextHops.settled(new Set(items.flatMap(ownersIn)), next_hop_wait_ms);
     last.session.acknowledge(last.batch.sequence, failures);
@@ -202,6 +207,7 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
       closing = true;
       wake();
       await done;
+      await following;
     },
   };
 };

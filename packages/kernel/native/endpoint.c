@@ -20,7 +20,7 @@ struct endpoint_job {
 	struct address_request addresses[MAX_ADDRESSES];
 	struct route_request routes[MAX_ROUTES];
 	uint32_t address_count, route_count;
-	bool expedite;
+	bool expedite, pin_by_index; // the pin's name lacks the index, which only the kernel knows
 	struct link_info created;
 };
 
@@ -35,6 +35,10 @@ static int configure_host(struct endpoint_job *endpoint, struct netlink *host)
 		if (error->code != ENOENT)
 			return -1;
 		error_free(error);
+	}
+	if (endpoint->pin_by_index) {
+		size_t length = strlen(endpoint->pin);
+		snprintf(endpoint->pin + length, sizeof(endpoint->pin) - length, "%u", endpoint->created.ifindex);
 	}
 	if (endpoint->program_fd >= 0 &&
 	    tcx_attach(endpoint->program_fd, endpoint->created.ifindex, false, endpoint->pin, endpoint->expedite, error) != 0)
@@ -100,7 +104,7 @@ static void release(struct job *job)
 }
 
 // createEndpointInterface({name, netns, peerName, mtu?, mac?, peerMac?, alias?, gsoMaxSize?, queues?, up?,
-//   addresses: [{address}], routes: [{dst?, via?, onlink?, mtu?}], handle?, pin?, expedite?}) -> {ifindex, peerIfindex, mac}
+//   addresses: [{address}], routes: [{dst?, via?, onlink?, mtu?}], handle?, pin? | pinPrefix?, expedite?}) -> {ifindex, peerIfindex, mac}
 napi_value endpoint_create(napi_env env, napi_callback_info info)
 {
 	struct reader reader = read_arguments(env, info);
@@ -139,7 +143,10 @@ napi_value endpoint_create(napi_env env, napi_callback_info info)
 	}
 	if (read_field(&reader, "handle", &program)) {
 		endpoint->program_fd = handle_dup(&reader, "handle", HANDLE_PROGRAM);
-		read_name(&reader, "pin", endpoint->pin, sizeof(endpoint->pin));
+		// Room for the digits of an index.
+		endpoint->pin_by_index = read_string(&reader, "pinPrefix", endpoint->pin, sizeof(endpoint->pin) - 11);
+		if (!endpoint->pin_by_index)
+			read_name(&reader, "pin", endpoint->pin, sizeof(endpoint->pin));
 	}
 	return job_start(&reader, &endpoint->job, "createEndpointInterface");
 }

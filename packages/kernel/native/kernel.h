@@ -137,6 +137,7 @@ typedef int (*netlink_reply)(struct nlmsghdr *message, void *context);
 
 int netlink_open(struct netlink *netlink, const char *netns, struct kernel_error *error);
 void netlink_close(struct netlink *netlink);
+void netlink_forget(void); // what this thread keeps, before it ends
 // Sends and waits for the acknowledgement (or the end of a dump). Takes `message`. On refusal records the kernel's
 // own explanation and returns -1.
 int netlink_request(struct netlink *netlink, struct nl_msg *message, netlink_reply reply, void *context,
@@ -174,6 +175,8 @@ int link_set(struct netlink *netlink, const struct link_request *request, struct
 int link_create_veth(struct netlink *netlink, const struct link_request *host, const struct link_request *peer,
 		     int peer_netns_fd, struct link_info *created, struct kernel_error *error);
 int link_delete(struct netlink *netlink, uint32_t ifindex, const char *object, struct kernel_error *error);
+int link_remove_and_leave(struct netlink *netlink, const char *netns, const struct link_info *info,
+			  struct kernel_error *error);
 void read_link_request(struct reader *reader, struct link_request *request);
 
 // ---- route.c

@@ -341,17 +341,11 @@ static void run_remove(struct job *job)
 {
 	struct link_job *link = (struct link_job *)job;
 	struct netlink netlink;
-	int rc;
 	if (netlink_open(&netlink, link->netns, &job->error) != 0)
 		return;
-	rc = link_get(&netlink, link->request.name, link->request.ifindex, &link->info, &job->error);
-	if (rc == 0) {
-		struct kernel_error refusal = { 0 };
-		if (link_delete(&netlink, link->info.ifindex, link->info.name, &refusal) == 0)
-			link->found = true;
-		else if (refusal.code != ENODEV)
-			job->error = refusal;
-	}
+	if (link_get(&netlink, link->request.name, link->request.ifindex, &link->info, &job->error) == 0)
+		link->found = link_remove_and_leave(&netlink, link->netns, &link->info, &job->error) == 0 &&
+			      job->error.code == 0;
 	netlink_close(&netlink);
 }
 

@@ -64,6 +64,15 @@ void netlink_close(struct netlink *netlink)
 	netlink->fd = -1;
 }
 
+void netlink_forget(void)
+{
+	if (own_fd >= 0)
+		close(own_fd);
+	own_fd = -1;
+	free(receive_buffer);
+	receive_buffer = NULL;
+}
+
 // After a failed send or receive an answer may still come, which must not meet the next request.
 static void discard(struct netlink *netlink)
 {

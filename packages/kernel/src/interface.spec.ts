@@ -178,7 +178,7 @@ test('offloads and receive CPUs', async () => {
 test('an endpoint interface in one call', async () => {
   const name = fixture.ifname();
   const pod = await fixture.netns('endpoint');
-  const pin = join(fixture.bpffs, 'endpoint');
+  const pinPrefix = join(fixture.bpffs, 'endpoint-');
   const made = await createEndpointInterface({
     name,
     netns: pod,
@@ -194,7 +194,7 @@ test('an endpoint interface in one call', async () => {
       { dst: '10.7.0.0/16', via: '169.254.1.1', onlink: true, mtu: 1300 },
       { via: 'fd00::1' },
     ],
-    attach: { program: object.program('inward'), pin },
+    attach: { program: object.program('inward'), pinPrefix },
   });
   expect(await getLink({ name })).toMatchObject({
     ifindex: made.ifindex,
@@ -206,7 +206,10 @@ test('an endpoint interface in one call', async () => {
     alias: 'megrez acme/web/a',
   });
   expect(await getSysctl({ path: `net/ipv6/conf/${name}/disable_ipv6` })).toBe('1');
-  expect(linkInfo(pin)).toMatchObject({ ifindex: made.ifindex, programId: object.program('inward').id });
+  expect(linkInfo(`${pinPrefix}${made.ifindex}`)).toMatchObject({
+    ifindex: made.ifindex,
+    programId: object.program('inward').id,
+  });
   const far = await getLink({ name: 'eth0', netns: pod });
   expect(far).toMatchObject({ ifindex: made.peerIfindex, mac: '02:0a:00:00:01:05', up: true, arp: true, mtu: 1404 });
   expect(far?.gsoMaxSize).toBe(65_000);

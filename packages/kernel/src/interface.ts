@@ -89,7 +89,10 @@ export const getLink = async (options: InterfaceRef): Promise<Link | undefined> 
 /** Every interface of a namespace, by rising index. */
 export const listLinks = async (netns?: string): Promise<readonly Link[]> => native.listLinks({ netns });
 
-/** Resolves to whether there was one. Takes its time: the kernel waits for an RCU grace period. */
+/**
+ * Resolves to whether there was one, as soon as nobody finds it any more and its name is free; the kernel frees what is
+ * behind it some tens of milliseconds later.
+ */
 export const deleteLink = async (options: InterfaceRef): Promise<boolean> => native.deleteLink(options);
 
 export interface Features {
@@ -142,8 +145,8 @@ export interface CreateEndpointInterface {
     readonly onlink?: boolean;
     readonly mtu?: number;
   }[];
-  /** Attached to the host's end (tcx ingress) before it is up. */
-  readonly attach?: { readonly program: BpfProgram; readonly pin: string };
+  /** Attached to the host's end (tcx ingress) before it is up; the pin is named by the index, `<pinPrefix><ifindex>`. */
+  readonly attach?: { readonly program: BpfProgram } & ({ readonly pin: string } | { readonly pinPrefix: string });
   /** See `attachTcx`; default true. */
   readonly expedite?: boolean;
   /** Default true; false leaves the host's end down, for rows that must be written first. */
@@ -155,5 +158,7 @@ export const createEndpointInterface = async (
   options: CreateEndpointInterface,
 ): Promise<{ ifindex: number; peerIfindex: number; mac: string }> => {
   const { attach, ...rest } = options;
-  return native.createEndpointInterface({ ...rest, handle: attach?.program.handle, pin: attach?.pin });
+  if (attach === undefined) return native.createEndpointInterface(rest);
+  const { program, ...pinned } = attach;
+  return native.createEndpointInterface({ ...rest, ...pinned, handle: program.handle });
 };
