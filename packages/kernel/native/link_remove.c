@@ -108,6 +108,8 @@ int link_remove_and_leave(struct netlink *netlink, const char *netns, const stru
 		pthread_cond_init(&removal->changed, NULL);
 		strcpy(removal->netns, netns);
 		removal->info = *info;
+		// What waits under the kernel's lock, programs being taken off, is worth an interrupt; the barrier is not.
+		rcu_expedite_begin();
 		if (start_thread(removal) != 0) {
 			threads--;
 			removal_free(removal);
@@ -117,6 +119,7 @@ int link_remove_and_leave(struct netlink *netlink, const char *netns, const stru
 			removal->refusal = (struct kernel_error){ 0 };
 			removal_free(removal);
 		}
+		rcu_expedite_end();
 	}
 	if (refusal.code == ENODEV) {
 		error_free(&refusal);
