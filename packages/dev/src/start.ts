@@ -135,5 +135,10 @@ export async function allAttached(paths: Layout, cluster: Cluster, agents: reado
   }
 }
 
-/** Reading source maps costs an agent 26 MB, a large nursery 20: nearly half of what one may need. */
-const agentNode = ({ program }: Cluster) => [process.execPath, '--max-semi-space-size=1', program];
+/** Reading source maps costs an agent 26 MB, a large nursery 20, threads that collect 3.5: half of what one may need. */
+const agentNode = ({ program }: Cluster) => [
+  process.execPath,
+  '--max-semi-space-size=1',
+  '--single-threaded-gc',
+  program,
+];

@@ -12,8 +12,11 @@ import type { AgentOptions } from '../options';
 const run = promisify(execFile);
 const dist = fileURLToPath(new URL('../../../../dist', import.meta.url));
 
-/** As agents are started: most of what they allocate is garbage at once, and a large nursery is memory that stays. */
-const agentFlags = ['--max-semi-space-size=1'];
+/**
+ * As agents are started: most of what they allocate is garbage at once, and a large nursery is memory that stays, as is
+ * what every thread that collects keeps for itself.
+ */
+const agentFlags = ['--max-semi-space-size=1', '--single-threaded-gc'];
 
 /** What CommonJS dependencies expect to find. */
 const banner = [
