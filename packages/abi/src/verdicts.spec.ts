@@ -6,7 +6,7 @@ test('words are the names of abi.h', () => {
   expect(verdictWords).not.toContain('drop');
   expect(verdictWords).not.toContain('count');
   expect(verdictWords.length).toBe(Verdict.count - 1);
-  expect(programWords).toEqual(['endpoint', 'nic', 'bouncer']);
+  expect(programWords).toEqual(['endpoint', 'nic', 'bouncer', 'tunnel']);
   for (const word of verdictWords) expect(verdictWord(Verdict[word])).toBe(word);
   expect(verdictWord(Verdict.count)).toBeUndefined();
 });

@@ -21,8 +21,8 @@ export interface Cluster {
 export const startCluster = async ({
   hosts = 3,
   controllers = 1,
-  etcd: options = {} as EtcdOptions,
-} = {}): Promise<Cluster> => {
+  etcd: options = {},
+}: { hosts?: number; controllers?: number; etcd?: EtcdOptions } = {}): Promise<Cluster> => {
   const etcd = await startEtcd(options);
   const running: Controller[] = [];
   const apis: Api[] = [];
