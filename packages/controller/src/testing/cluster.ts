@@ -22,7 +22,11 @@ export const startCluster = async ({
   hosts = 3,
   controllers = 1,
   etcd: options = {},
-}: { hosts?: number; controllers?: number; etcd?: EtcdOptions } = {}): Promise<Cluster> => {
+}: {
+  hosts?: number;
+  controllers?: number;
+  etcd?: EtcdOptions;
+} = {}): Promise<Cluster> => {
   const etcd = await startEtcd(options);
   const running: Controller[] = [];
   const apis: Api[] = [];
