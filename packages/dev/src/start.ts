@@ -109,7 +109,7 @@ export function startAgents(paths: Layout, cluster: Cluster, more: readonly stri
       throw new Error(`host ${host.name} has no holder`);
     }
     const inside = ['nsenter', '--mount', '--net', '--target', String(holder.pid), '--'];
-    const command = [...inside, ...agentNode(cluster), ...agentArguments(paths, cluster.controllers, host), ...more];
+    const command = [...inside, ...agentEnvironment, ...agentNode(cluster), ...agentArguments(paths, cluster.controllers, host), ...more];
     return startProcess(paths, cluster, { name: host.name, role: 'agent', command });
   });
 }
@@ -134,6 +134,9 @@ export async function allAttached(paths: Layout, cluster: Cluster, agents: reado
     client.close();
   }
 }
+
+/** Malloc arenas of every thread keep what it once used: 4 MiB of an agent with 100,000 mappings (97.1 to 92.7). */
+const agentEnvironment = ['env', 'MALLOC_ARENA_MAX=1'];
 
 /** Reading source maps costs an agent 26 MB, a large nursery 20, threads that collect 3.5: half of what one may need. */
 const agentNode = ({ program }: Cluster) => [
