@@ -37,6 +37,9 @@ export interface Mirror {
   readonly tablesOf: Map<string, Set<string>>;
   readonly hosts: Map<string, Stored<Host>>;
   readonly relays: Map<string, Stored<RelayRecord>>;
+  /** performance.now() at which this controller saw a relay go; those that went before it started went then. */
+  readonly lostRelays: Map<string, number>;
+  readonly started_ms: number;
   readonly sessions: Map<string, Stored<SessionRecord>>;
   /** By subnetKey + '/' + ip. */
   readonly held: Map<string, Stored<HeldAddress>>;
@@ -55,6 +58,8 @@ export const emptyMirror = (): Mirror => ({
   tablesOf: new Map(),
   hosts: new Map(),
   relays: new Map(),
+  lostRelays: new Map(),
+  started_ms: performance.now(),
   sessions: new Map(),
   held: new Map(),
 });
@@ -126,6 +131,7 @@ export const applyToMirror = (mirror: Mirror, event: WatchEvent, parsed: ParsedK
       );
       return;
     case 'relay':
+      if (value === undefined) mirror.lostRelays.set(parsed.incarnation, performance.now());
       set(
         mirror.relays,
         parsed.incarnation,

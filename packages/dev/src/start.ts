@@ -109,7 +109,13 @@ export function startAgents(paths: Layout, cluster: Cluster, more: readonly stri
       throw new Error(`host ${host.name} has no holder`);
     }
     const inside = ['nsenter', '--mount', '--net', '--target', String(holder.pid), '--'];
-    const command = [...inside, ...agentEnvironment, ...agentNode(cluster), ...agentArguments(paths, cluster.controllers, host), ...more];
+    const command = [
+      ...inside,
+      ...agentEnvironment,
+      ...agentNode(cluster),
+      ...agentArguments(paths, cluster.controllers, host),
+      ...more,
+    ];
     return startProcess(paths, cluster, { name: host.name, role: 'agent', command });
   });
 }

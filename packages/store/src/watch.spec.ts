@@ -172,6 +172,8 @@ describe('faults', () => {
     etcd.stop();
     await sleep(stop_ms);
     const silent_ms = recorder.watch.silent_ms;
+    // On a busy machine the silence may be noticed a little later.
+    await until(() => (store.counters.watch_restarts ?? 0) > 0);
     etcd.cont();
     const { revision } = await store.txn([], [put('after')]);
     await until(() => recorder.watch.revision >= revision);

@@ -3,9 +3,15 @@ import type { Context } from '../context';
 /** A host counts as attached for this long after its agent's last ping. */
 export const attached_ms = 3_000;
 
+/**
+ * The hosts of a relay that went come back to another one within this time. Until then they may serve, and deny
+ * addresses, by what they know: nobody may go on without them.
+ */
+const regrouping_ms = 5_000;
+
 export type Whereabouts =
   | { readonly kind: 'here' }
-  /** The stream broke a moment ago; the agent may come back, here or elsewhere. */
+  /** The stream broke, or the relay went, a moment ago; the agent may come back, here or elsewhere. */
   | { readonly kind: 'unsettled' }
   | { readonly kind: 'elsewhere'; readonly relay: string; readonly address: string }
   | { readonly kind: 'detached' };
@@ -23,9 +29,9 @@ export const whereIs = ({ mirror, incarnation, sessions }: Context, host: string
   if (record === undefined) return { kind: 'detached' };
   if (record.relay === incarnation) return { kind: 'unsettled' };
   const relay = mirror.relays.get(record.relay)?.value;
-  return relay === undefined
-    ? { kind: 'detached' }
-    : { kind: 'elsewhere', relay: record.relay, address: relay.address };
+  if (relay !== undefined) return { kind: 'elsewhere', relay: record.relay, address: relay.address };
+  const lost_ms = mirror.lostRelays.get(record.relay) ?? mirror.started_ms;
+  return { kind: performance.now() - lost_ms < regrouping_ms ? 'unsettled' : 'detached' };
 };
 
 export const isAttached = (context: Context, host: string): boolean => whereIs(context, host).kind !== 'detached';

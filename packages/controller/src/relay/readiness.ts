@@ -61,7 +61,7 @@ const waitHost = async (
     } else if (where.kind === 'elsewhere') {
       const answer = await waitElsewhere(context, where, host, revision, Math.min(left, ask_ms));
       if (answer !== undefined) return answer;
-    } else if (!required.has(host)) {
+    } else if (where.kind === 'detached' && !required.has(host)) {
       return [];
     }
     await context.mirror.changed.next(Math.min(retry_ms, left));
