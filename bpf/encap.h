@@ -84,7 +84,7 @@ static __always_inline void fill_path(struct path_option *path, enum op op)
 	path->op = op;
 }
 
-/* `frame` names the inner Ethernet header, which the room made for the tunnel does not hold. */
+/* What every packet in the tunnel needs to know of where it goes; the MACs are the inner frame's. */
 struct encap {
 	const struct config *config;
 	const struct address *host;
@@ -156,8 +156,8 @@ static __always_inline enum verdict encap_path(struct __sk_buff *skb, const stru
 }
 
 /*
- * An ARP frame with the path option that `outer` holds already. adjust_room and redirect_neigh know IP only, so the frame gets a whole new head and
- * the next hop that the agent keeps.
+ * An ARP frame with the path option that `outer` holds already. adjust_room and redirect_neigh know IP only, so the
+ * frame gets a whole new head and the next hop that the agent keeps.
  */
 static __always_inline enum verdict encap_arp(struct __sk_buff *skb, const struct config *config, __u32 vni,
 					      const struct address *host, struct outer_arp *outer, int *action)

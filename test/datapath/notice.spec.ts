@@ -1,9 +1,7 @@
 /** The renewal of a lease, on a real interface: the destination's host clones the asking packet into its notice. */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   attachXdp,
   createNetns,
@@ -16,6 +14,7 @@ import {
   unmount,
 } from '@megrez/kernel';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { compile } from './compile';
 import { cookie, now_ns, steadyWindow } from './cookie';
 import { type Datapath, openDatapath } from './datapath';
 import { ethernet, ethertype, ip, op, path, tunnel, udp } from './frames';
@@ -31,22 +30,7 @@ const open: { close(): void }[] = [];
 
 beforeAll(async () => {
   const capture = join(dir, 'capture.bpf.o');
-  const include = `/usr/include/${execFileSync('gcc', ['-dumpmachine']).toString().trim()}`;
-  const source = fileURLToPath(new URL('capture.bpf.c', import.meta.url));
-  execFileSync('clang', [
-    '-O2',
-    '-g',
-    '-Wall',
-    '-Werror',
-    '-target',
-    'bpf',
-    '-I',
-    include,
-    '-c',
-    source,
-    '-o',
-    capture,
-  ]);
+  compile('capture.bpf.c', capture);
   await createNetns(netns);
   await mountBpffs(bpffs);
   const veth = await createVeth({ name: 'nic', netns, peer: { name: 'wire', netns } });

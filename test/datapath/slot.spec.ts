@@ -1,11 +1,10 @@
 /** The slot function in C against the vectors that packages/ring is tested with. */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { loadObject } from '@megrez/kernel';
 import { expect, test } from 'vitest';
+import { compile } from './compile';
 
 const vectors = JSON.parse(
   readFileSync(new URL('../../packages/ring/vectors.json', import.meta.url), 'utf8'),
@@ -15,22 +14,7 @@ test('every vector', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'megrez-slot-'));
   try {
     const output = join(dir, 'slot.bpf.o');
-    const include = `/usr/include/${execFileSync('gcc', ['-dumpmachine']).toString().trim()}`;
-    const source = fileURLToPath(new URL('slot.bpf.c', import.meta.url));
-    execFileSync('clang', [
-      '-O2',
-      '-g',
-      '-Wall',
-      '-Werror',
-      '-target',
-      'bpf',
-      '-I',
-      include,
-      '-c',
-      source,
-      '-o',
-      output,
-    ]);
+    compile('slot.bpf.c', output);
     const object = await loadObject(output);
     expect(vectors.length).toBeGreaterThanOrEqual(64);
     for (const { vni, address, slot } of vectors) {
