@@ -19,7 +19,9 @@ enum limit {
 	MAPPINGS_MAX = 1 << 20,	  /* endpoints of the slots one host owns */
 	PATHS_MAX = 1 << 16,	  /* answers one host remembers */
 	SLOTS_MAX = 1 << 18,	  /* slot rows one host uses: 1,024 tables */
-	HOSTS_MAX = 8192,	  /* hosts one host asks */
+	ROUTES_MAX = 1 << 16,	  /* prefixes of the subnets one host knows */
+	TOMBSTONES_MAX = 16384,	  /* endpoints that left one host a short while ago */
+	HOSTS_MAX = 8192,	  /* hosts one host talks with */
 	NETWORKS_MAX = 8192,	  /* VNIs known on one host */
 	NOTICES_MAX = 16384,	  /* notices whose rate is watched */
 	DROPS_MAX = 16384,	  /* (VNI, verdict) pairs counted */
@@ -65,10 +67,18 @@ enum verdict {
 	VERDICT_DELIVERED_TOLD,	 /* the same, and its asker was told */
 	VERDICT_ANSWERED,	 /* bouncer: ARP request turned into its reply */
 	VERDICT_ANSWERED_NONE,	 /* bouncer: the asker was told that there is no such address */
-	VERDICT_FORWARDED,	 /* bouncer: data passed on to the destination's host */
+	VERDICT_FORWARDED,	 /* passed on to the destination's host, or to who may know it */
+	VERDICT_FORWARDED_MOVED, /* passed on to where the endpoint moved */
+	VERDICT_ANSWERED_GONE,	 /* the sender's host was told that the endpoint left */
+	VERDICT_ANSWERED_ECHO,	 /* a probe of this host's datapath answered */
 	VERDICT_TOLD,		 /* a notice was learned from */
 	VERDICT_TOLD_ARP,	 /* an ARP reply was learned from and delivered */
 	VERDICT_TOLD_NONE,	 /* learned that there is no such address */
+	VERDICT_TOLD_GONE,	 /* learned that the endpoint left its host: the path is forgotten */
+	VERDICT_TOLD_ECHO,	 /* learned that a host is alive */
+	VERDICT_UNREACHABLE,	 /* the endpoint was told by ICMP that there is no such address */
+	VERDICT_FRAGMENT_NEEDED, /* the endpoint was told by ICMP what size fits */
+	VERDICT_TIME_EXCEEDED,	 /* the endpoint was told by ICMP that a packet's hops are used up */
 
 	VERDICT_DROP,		 /* first of the drops; itself never given */
 	VERDICT_NO_PORT,	 /* from an interface without a row */
@@ -84,8 +94,9 @@ enum verdict {
 	VERDICT_MULTICAST,
 	VERDICT_TO_SELF,	 /* from an endpoint to its own address */
 	VERDICT_TO_GATEWAY,	 /* to the gateway, and no ping */
-	VERDICT_NO_ROUTE,	 /* outside the subnet */
-	VERDICT_TOO_BIG,	 /* larger than the endpoint's MTU */
+	VERDICT_NO_ROUTE,	 /* ARP for an address outside the subnet */
+	VERDICT_TOO_BIG,	 /* larger than the endpoint's MTU, and told so often enough */
+	VERDICT_EXPIRED,	 /* its hops are used up, and told so often enough */
 	VERDICT_UNKNOWN_ADDRESS, /* no endpoint has this address */
 	VERDICT_ASK_BUDGET,	 /* the endpoint asks too often */
 	VERDICT_NO_OWNER,	 /* nobody known owns the slot */
@@ -110,13 +121,19 @@ struct port_key {
 	__u32 ifindex;
 };
 
-struct port {
-	__u32 vni;
-	__u32 subnet;
+/* An endpoint's address of one family, and the prefix it is in. All zero: none of this family. */
+struct reach {
 	struct address ip;
 	struct address gateway;
 	struct address network;
 	struct address mask;	/* of `network`: ones over the prefix */
+};
+
+struct port {
+	__u32 vni;
+	__u32 subnet;
+	struct reach ip4;
+	struct reach ip6;
 	__u64 generation;
 	__u8 mac[6];
 	__u16 mtu;
@@ -138,6 +155,13 @@ struct endpoint {
 	__u64 generation;
 	__u8 mac[6];
 	__u8 padding[2];
+};
+
+/* An endpoint that left this host: until `until` its packets are passed on, or called gone. */
+struct tombstone {
+	struct address host; /* where it is now; all zero: deleted */
+	__u64 generation;
+	__u64 until;
 };
 
 /* A bouncer's answer. */
@@ -162,18 +186,36 @@ struct path {
 	struct endpoint_key key;
 	enum path_state state;
 	struct address host;
+	struct address asked; /* the owner that was asked last */
 	__u64 generation;
 	__u64 told_at;
 	__u64 asked_at;
 	__u64 checked_at; /* when a bouncer was last asked */
+	__u64 live_at;	  /* when the host was last known to be alive */
 	__u8 mac[6];
 	__u8 asks;	  /* unanswered, saturating */
 	__u8 padding;
 };
 
+/*
+ * Longest prefix of the subnets of a VPC. A host knows those of its endpoints; a divider, which holds slots of
+ * subnet 0, knows all.
+ */
+struct route_key {
+	__u32 length; /* 32 for the VNI and the bits of the 16-byte address */
+	__u32 vni;
+	struct address address;
+};
+
+struct route {
+	__u32 subnet;
+	__u32 padding;
+	__u64 generation;
+};
+
 struct slot_key {
 	__u32 vni;
-	__u32 subnet;
+	__u32 subnet; /* 0: the VPC's dividers */
 	__u32 slot;
 };
 
@@ -208,6 +250,12 @@ struct next_hop {
 	__u32 ifindex;
 	__u8 destination[6];
 	__u8 source[6];
+};
+
+/* What is known of another host's datapath. */
+struct host_state {
+	__u64 asked_at; /* oldest ask without an answer; 0: none */
+	__u64 heard_at; /* when a packet of it last came */
 };
 
 struct network_key {
@@ -251,9 +299,10 @@ struct attachment {
 	__u64 until;
 };
 
-/* When the endpoint's next ask is due (generic cell rate algorithm). */
+/* When the endpoint's next ask is due, and the next ICMP error to it (generic cell rate algorithm). */
 struct budget {
 	__u64 due;
+	__u64 error_due;
 };
 
 struct notice_key {
@@ -285,6 +334,6 @@ struct traffic {
 
 _Static_assert(sizeof(struct address) == 16, "addresses are 16 bytes");
 _Static_assert(sizeof(struct endpoint_key) == 20, "no holes in keys");
-_Static_assert(sizeof(struct path) == 80, "path");
+_Static_assert(sizeof(struct path) == 104, "path");
 
 #endif

@@ -59,7 +59,7 @@ static __noinline int find_owner(struct outgoing *out, struct owner *owner)
 
 		if (told != CONTINUE)
 			return told;
-		return path_read(&out->about, &out->known) ? KNOWN : VERDICT_KERNEL;
+		return path_read(&out->about, out->known) ? KNOWN : VERDICT_KERNEL;
 	}
 	key.slot = slot_of(out->about.vni, &out->about.ip);
 	owners = bpf_map_lookup_elem(&slots, &key);

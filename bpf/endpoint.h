@@ -14,7 +14,7 @@ static __always_inline enum verdict check_source(const struct outgoing *out)
 	if (!mac_equal(out->frame.source_mac, out->port->mac))
 		return VERDICT_SPOOFED_MAC;
 	if (out->frame.protocol == bpf_htons(ETH_P_IP))
-		return address_equal(&out->frame.source, &out->port->ip) ? CONTINUE : VERDICT_SPOOFED_IP;
+		return address_equal(&out->frame.source, &out->port->ip4.ip) ? CONTINUE : VERDICT_SPOOFED_IP;
 	return CONTINUE;
 }
 
@@ -27,13 +27,13 @@ static __always_inline enum verdict check_arp(const struct outgoing *out, const 
 		return VERDICT_MALFORMED;
 	/* A probe (RFC 5227) has no sender address yet. */
 	if (!mac_equal(arp->sender_mac, out->port->mac) ||
-	    !(arp->sender == 0 || address_equal(&out->frame.source, &out->port->ip)))
+	    !(arp->sender == 0 || address_equal(&out->frame.source, &out->port->ip4.ip)))
 		return VERDICT_SPOOFED_ARP;
-	if (address_equal(&out->frame.destination, &out->port->ip))
+	if (address_equal(&out->frame.destination, &out->port->ip4.ip))
 		return VERDICT_ARP_SELF;
 	if (out->frame.operation != bpf_htons(1))
 		return VERDICT_ARP_REPLY;
-	if (!address_in(&out->frame.destination, &out->port->network, &out->port->mask))
+	if (!address_in(&out->frame.destination, &out->port->ip4.network, &out->port->ip4.mask))
 		return VERDICT_NO_ROUTE;
 	return CONTINUE;
 }
@@ -60,7 +60,7 @@ static __noinline enum verdict ask_arp(struct outgoing *out, const struct owner 
 		return VERDICT_MALFORMED;
 	/* The answer to a probe would have no address to go to. */
 	if (arp->sender == 0)
-		arp->sender = address_to_ip4(&out->port->ip);
+		arp->sender = address_to_ip4(&out->port->ip4.ip);
 	fill_ask(&outer.path, out->config, &out->about, out->port->subnet, owner->epoch, out->now);
 	verdict = encap_arp(out->skb, out->config, out->port->vni, &owner->host, &outer, &out->action);
 	return verdict == CONTINUE ? VERDICT_ASK_ARP : verdict;
@@ -75,20 +75,20 @@ static __always_inline enum verdict endpoint_arp(struct outgoing *out, const str
 
 	if (verdict != CONTINUE)
 		return verdict;
-	if (address_equal(&out->frame.destination, &out->port->gateway))
+	if (address_equal(&out->frame.destination, &out->port->ip4.gateway))
 		return answer_arp(out, gateway_mac, VERDICT_ARP_GATEWAY);
 	endpoint = bpf_map_lookup_elem(&endpoints, &out->about);
 	if (endpoint)
 		return answer_arp(out, endpoint->mac, VERDICT_ARP_LOCAL);
-	if (path_read(&out->about, &out->known)) {
-		if (out->known.state == PATH_TOLD && elapsed(out->known.told_at, out->now) < out->config->hard_lease_ns)
-			return answer_arp(out, out->known.mac, VERDICT_ARP_PATH);
-		if (out->known.state == PATH_NONE && elapsed(out->known.told_at, out->now) < out->config->negative_ns)
+	if (path_read(&out->about, out->known)) {
+		if (out->known->state == PATH_TOLD && elapsed(out->known->told_at, out->now) < out->config->hard_lease_ns)
+			return answer_arp(out, out->known->mac, VERDICT_ARP_PATH);
+		if (out->known->state == PATH_NONE && elapsed(out->known->told_at, out->now) < out->config->negative_ns)
 			return VERDICT_UNKNOWN_ADDRESS;
 	}
 	verdict = find_owner(out, &owner);
 	if (verdict == KNOWN)
-		return answer_arp(out, out->known.mac, VERDICT_ARP_OWNED);
+		return answer_arp(out, out->known->mac, VERDICT_ARP_OWNED);
 	return verdict == CONTINUE ? ask_arp(out, &owner) : verdict;
 }
 
@@ -96,15 +96,15 @@ static __always_inline enum verdict check_destination(struct outgoing *out)
 {
 	__be32 ip = address_to_ip4(&out->frame.destination);
 
-	if (address_equal(&out->frame.destination, &out->port->ip))
+	if (address_equal(&out->frame.destination, &out->port->ip4.ip))
 		return VERDICT_TO_SELF;
 	if ((ip & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000))
 		return VERDICT_MULTICAST;
 	if (ip == bpf_htonl(0xffffffff))
 		return VERDICT_BROADCAST;
-	if (!address_in(&out->frame.destination, &out->port->network, &out->port->mask))
+	if (!address_in(&out->frame.destination, &out->port->ip4.network, &out->port->ip4.mask))
 		return VERDICT_NO_ROUTE;
-	if ((ip | out->port->mask.word[3]) == bpf_htonl(0xffffffff))
+	if ((ip | out->port->ip4.mask.word[3]) == bpf_htonl(0xffffffff))
 		return VERDICT_BROADCAST;
 	return CONTINUE;
 }
@@ -148,11 +148,11 @@ static __always_inline struct encap encap_of(const struct outgoing *out, const s
 
 static __noinline enum verdict send_direct(struct outgoing *out)
 {
-	struct encap encap = encap_of(out, &out->known.host, out->known.mac);
+	struct encap encap = encap_of(out, &out->known->host, out->known->mac);
 	enum verdict verdict;
 
 	/* It was here, and is not any more, or not yet. */
-	if (address_equal(&out->known.host, &out->config->self))
+	if (address_equal(&out->known->host, &out->config->self))
 		return VERDICT_NOT_HERE;
 	verdict = encap_direct(out->skb, &encap, &out->action);
 	return verdict == CONTINUE ? VERDICT_DIRECT : verdict;
@@ -170,8 +170,8 @@ static __noinline enum verdict send_with_ask(struct outgoing *out, const struct 
 
 static __always_inline enum verdict send_renewing(struct outgoing *out)
 {
-	struct owner to = { .host = out->known.host };
-	enum verdict verdict = send_with_ask(out, &to, out->known.mac);
+	struct owner to = { .host = out->known->host };
+	enum verdict verdict = send_with_ask(out, &to, out->known->mac);
 
 	return verdict == CONTINUE ? VERDICT_DIRECT_ASK : verdict;
 }
@@ -200,7 +200,7 @@ static __always_inline bool check_due(const struct outgoing *out)
 
 	if (out->skb->gso_size)
 		due += due / 2;
-	return elapsed(out->known.checked_at, out->now) >= due;
+	return elapsed(out->known->checked_at, out->now) >= due;
 }
 
 /*
@@ -213,7 +213,7 @@ static __always_inline bool renewal_due(const struct outgoing *out, __u64 age)
 
 	if (out->skb->gso_size)
 		due = (due + out->config->hard_lease_ns) / 2;
-	return age >= due && elapsed(out->known.asked_at, out->now) >= out->config->retry_ns;
+	return age >= due && elapsed(out->known->asked_at, out->now) >= out->config->retry_ns;
 }
 
 /* The packet takes a path that may be believed. */
@@ -229,7 +229,7 @@ static __always_inline enum verdict send_known(struct outgoing *out, struct path
 		/* A check that cannot be made takes nothing away. */
 		path->checked_at = out->now;
 	}
-	if (!renewal_due(out, elapsed(out->known.told_at, out->now)))
+	if (!renewal_due(out, elapsed(out->known->told_at, out->now)))
 		return send_direct(out);
 	path->asked_at = out->now;
 	return send_renewing(out);
@@ -243,7 +243,7 @@ static __always_inline enum verdict endpoint_ip(struct outgoing *out)
 	enum verdict verdict;
 	__u64 age;
 
-	if (address_equal(&out->frame.destination, &out->port->gateway)) {
+	if (address_equal(&out->frame.destination, &out->port->ip4.gateway)) {
 		struct view view = view_of_skb(out->skb);
 
 		if (!ping_reply(&view))
@@ -259,13 +259,13 @@ static __always_inline enum verdict endpoint_ip(struct outgoing *out)
 	endpoint = bpf_map_lookup_elem(&endpoints, &out->about);
 	if (endpoint)
 		return deliver_local(out, endpoint);
-	path = path_read(&out->about, &out->known);
+	path = path_read(&out->about, out->known);
 	if (!path)
 		return send_asking(out, &owner);
-	age = elapsed(out->known.told_at, out->now);
-	if (out->known.state == PATH_NONE && age < out->config->negative_ns)
+	age = elapsed(out->known->told_at, out->now);
+	if (out->known->state == PATH_NONE && age < out->config->negative_ns)
 		return VERDICT_UNKNOWN_ADDRESS;
-	if (out->known.state != PATH_TOLD || age >= out->config->hard_lease_ns)
+	if (out->known->state != PATH_TOLD || age >= out->config->hard_lease_ns)
 		return send_asking(out, &owner);
 	return send_known(out, path, &owner);
 }
@@ -279,7 +279,8 @@ static __always_inline enum verdict endpoint_packet(struct outgoing *out)
 
 	out->port = bpf_map_lookup_elem(&ports, &key);
 	out->config = bpf_map_lookup_elem(&config, &zero);
-	if (!out->port || !out->config)
+	out->known = bpf_map_lookup_elem(&path_copy, &zero);
+	if (!out->port || !out->config || !out->known)
 		return VERDICT_NO_PORT;
 	out->about.vni = out->port->vni;
 	if (out->skb->vlan_present)

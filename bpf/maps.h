@@ -49,6 +49,22 @@ struct {
 } holdings SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, ROUTES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct route_key);
+	__type(value, struct route);
+} routes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TOMBSTONES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct endpoint_key);
+	__type(value, struct tombstone);
+} tombstones SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, HOSTS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -103,6 +119,14 @@ struct {
 	__type(value, struct traffic);
 } traffic SEC(".maps");
 
+/* Where `endpoint` copies a path to: the stack is too small for it. A tc program is not interrupted by itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct path);
+} path_copy SEC(".maps");
+
 /* Written by the datapath alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -110,6 +134,13 @@ struct {
 	__type(key, struct endpoint_key);
 	__type(value, struct path);
 } paths SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, HOSTS_MAX);
+	__type(key, struct host_key);
+	__type(value, struct host_state);
+} hosts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -13,7 +13,7 @@ struct outgoing {
 	int action;
 	struct endpoint_key about; /* whom the packet is for */
 	struct frame frame;
-	struct path known; /* what this host was told about it */
+	struct path *known; /* a copy of what this host was told about it */
 };
 
 #endif

@@ -39,6 +39,12 @@ enum op {
 	OP_ECHO,
 };
 
+enum ask_flag {
+	ASK_SECOND = 1,	 /* one holder that may not deny did not know it: the other was asked */
+	ASK_TWIN = 2,	 /* an ask before had no answer: who passes this one on chooses the other owner */
+	ECHO_ANSWER = 4, /* of ECHO: this is the answer */
+};
+
 /*
  * ASK and its answers have one length, so that a bouncer answers in place. GRO of the kernel's tunnel takes the bytes
  * behind the 8-byte header for a frame: here it would find its type in the upper half of `subnet`, which is below
@@ -48,7 +54,7 @@ struct path_option {
 	struct option_header header;
 	__u8 op;
 	__u8 hops;
-	__be16 reserved;
+	__be16 flags; /* enum ask_flag */
 	__be32 epoch;
 	__be32 subnet;
 	__be64 cookie;

@@ -185,7 +185,7 @@ const arpCases: Case[] = [
   },
   {
     name: 'the owner is here, and its row is older than what was believed long ago',
-    rows: () => [...hostRows('h1', ['h1'], all), known('b', { generation: 900, told_ms_ago: 3_600_000 })],
+    rows: () => [...hostRows('h1', ['h1'], all), known('b', { generation: 900, told_ms_ago: 60_000 })],
     packet: () => request(addresses.b),
     verdict: 'arp_owned',
     action: 'redirect',
@@ -583,7 +583,7 @@ const to = (address: string): Buffer => ethernet(macOf('a'), broadcastMac, ether
 const broke = (): readonly Row[] =>
   h1({ asks_per_s: 1, ask_burst: 0 }).map((one) => (one.map === 'budgets' ? spent(one) : one));
 const spent = <T extends { value: Buffer }>(one: T): T => {
-  const value = Buffer.alloc(8);
+  const value = Buffer.alloc(16);
   value.writeBigUInt64LE(now_ns() + 3_600_000_000_000n);
   return { ...one, value };
 };

@@ -64,6 +64,7 @@ export const endpoint = (name: EndpointName, host: HostName, generation = 5): En
   slot: slotOf(vni, parseAddress(addresses[name])),
   macChosen: false,
   movingTo: '',
+  movedFrom: '',
   ip6: '',
 });
 
@@ -167,10 +168,12 @@ export const pathRow = (facts: PathFacts): Row => {
     key,
     state: facts.state,
     host: facts.host === undefined ? new Uint8Array(16) : parseAddress(hosts[facts.host]),
+    asked: new Uint8Array(16),
     generation: facts.generation ?? 5,
     told_at: now - ms(facts.told_ms_ago),
     asked_at: now - ms(facts.asked_ms_ago ?? facts.told_ms_ago),
     checked_at: now - ms(facts.checked_ms_ago ?? facts.told_ms_ago),
+    live_at: now,
     mac: facts.host === undefined ? new Uint8Array(6) : macBytes(macOf(facts.about)),
     asks: facts.asks ?? 0,
   });

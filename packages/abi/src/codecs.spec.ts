@@ -30,14 +30,19 @@ describe('every codec', () => {
   });
 });
 
+const none = new Uint8Array(16);
+
 test('a row is laid out as in the header', () => {
   const row = encodePort({
     vni: 0x010203,
     subnet: 5,
-    ip,
-    gateway: ip.map((byte, i) => (i === 15 ? 1 : byte)),
-    network: ip.map((byte, i) => (i === 15 ? 0 : byte)),
-    mask: new Uint8Array(16).fill(0xff, 0, 15),
+    ip4: {
+      ip,
+      gateway: ip.map((byte, i) => (i === 15 ? 1 : byte)),
+      network: ip.map((byte, i) => (i === 15 ? 0 : byte)),
+      mask: new Uint8Array(16).fill(0xff, 0, 15),
+    },
+    ip6: { ip: none, gateway: none, network: none, mask: none },
     generation: 0x1_0000_0002,
     mac: Uint8Array.of(2, 0x4d, 10, 0, 1, 7),
     mtu: 1386,
@@ -49,6 +54,7 @@ test('a row is laid out as in the header', () => {
       '00000000000000000000ffff0a000101' +
       '00000000000000000000ffff0a000100' +
       'ffffffffffffffffffffffffffffff00' +
+      '00'.repeat(64) +
       '0200000001000000' +
       '024d0a000107' +
       '6a05',
@@ -61,15 +67,17 @@ test('padding is zero, and no field of the type', () => {
     key: { vni: 7, ip },
     state: PathState.told,
     host: ip,
+    asked: none,
     generation: 9,
     told_at: 1n,
     asked_at: 2n,
     checked_at: 3n,
+    live_at: 4n,
     mac: new Uint8Array(6).fill(0xee),
     asks: 255,
   };
   const row = encodePath(path);
-  expect(row[79]).toBe(0);
+  expect(row[103]).toBe(0);
   expect(decodePath(row)).toEqual(path);
 });
 

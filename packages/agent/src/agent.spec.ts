@@ -166,7 +166,7 @@ test('an endpoint in a namespace that does not exist is a failure of its own', a
   ]);
   expect(failures).toMatchObject([{ generation: 10, vni, ip: '10.0.1.7', reason: 'NETNS_NOT_FOUND' }]);
   expect(await links()).toHaveLength(1);
-  expect((await host.map('ports')).map(({ value }) => formatAddress(value.ip))).toEqual(['10.0.1.8']);
+  expect((await host.map('ports')).map(({ value }) => formatAddress(value.ip4.ip))).toEqual(['10.0.1.8']);
   expect(await namespaces()).toBe('acme.web.b\n');
   await vi.waitFor(() => expect(problems(session)).toContain('/run/nowhere'));
 });
@@ -196,7 +196,7 @@ test('a name and its namespace pass from one endpoint to the next', async () => 
   const last = [...introduction, endpointChange({ ip: '10.0.1.32' }, 50)];
   expect((await third.send(last, { snapshot: true, end: true })).failures).toEqual([]);
   expect(await host.inside('a', 'ping', '-c', '1', '-W', '2', '10.0.1.1')).toContain('1 received');
-  expect((await host.map('ports')).map(({ value }) => formatAddress(value.ip))).toEqual(['10.0.1.32']);
+  expect((await host.map('ports')).map(({ value }) => formatAddress(value.ip4.ip))).toEqual(['10.0.1.32']);
   expect((await host.map('endpoints')).map(({ key }) => formatAddress(key.ip))).toEqual(['10.0.1.32']);
 });
 

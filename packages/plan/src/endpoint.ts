@@ -43,10 +43,13 @@ const attachmentRows = (endpoint: Endpoint, context: PlanContext): readonly Row[
     {
       vni: endpoint.vni,
       subnet: endpoint.subnetNumber,
-      ip: key.ip,
-      gateway: prefix.gateway,
-      network: prefix.cidr.address,
-      mask: maskOf(wideLength(prefix.cidr)),
+      ip4: {
+        ip: key.ip,
+        gateway: prefix.gateway,
+        network: prefix.cidr.address,
+        mask: maskOf(wideLength(prefix.cidr)),
+      },
+      ip6: noReach,
       generation: generationOf(endpoint),
       mac: parseMac(endpoint.mac),
       mtu,
@@ -63,10 +66,12 @@ const endpointRow = (endpoint: Endpoint, facts: InterfaceFacts | undefined): Row
     mac: parseMac(endpoint.mac),
   });
 
+const none = new Uint8Array(16);
+const noReach = { ip: none, gateway: none, network: none, mask: none };
 const nothing = { packets: 0n, bytes: 0n };
 
 const datapathRows = (ifindex: number): readonly Row[] => [
-  { ...row('budgets', { ifindex }, { due: 0n }), kept: true },
+  { ...row('budgets', { ifindex }, { due: 0n, error_due: 0n }), kept: true },
   { ...row('traffic', { ifindex }, { sent: nothing, received: nothing }), kept: true },
 ];
 

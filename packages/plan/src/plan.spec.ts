@@ -53,9 +53,9 @@ describe('an endpoint of this host', () => {
     const rows = endpointRows(a);
     expect(names(rows)).toEqual(['budgets', 'traffic', 'ports', 'endpoints']);
     const port = decodePort(of(rows, 'ports').value);
-    expect(formatAddress(port.network)).toBe('10.0.1.0');
-    expect(formatAddress(port.gateway)).toBe('10.0.1.1');
-    expect(Buffer.from(port.mask).toString('hex')).toBe('ffffffffffffffffffffffffffffff00');
+    expect(formatAddress(port.ip4.network)).toBe('10.0.1.0');
+    expect(formatAddress(port.ip4.gateway)).toBe('10.0.1.1');
+    expect(Buffer.from(port.ip4.mask).toString('hex')).toBe('ffffffffffffffffffffffffffffff00');
     expect(port).toMatchObject({ vni: 7, subnet: 3, mtu: 1386, generation: 40 });
     expect(of(rows, 'traffic').kept).toBe(true);
     expect(of(rows, 'budgets').kept).toBe(true);

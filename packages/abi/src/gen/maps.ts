@@ -1,6 +1,6 @@
 // Generated from the BTF of bpf/ (npm run generate). Do not edit.
 import { u32 } from '../bytes';
-import { attachmentSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeHolding, decodeHostKey, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeSlotKey, decodeSlotOwners, decodeTraffic, dropKeySize, encodeAttachment, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeHolding, encodeHostKey, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeSlotKey, encodeSlotOwners, encodeTraffic, endpointKeySize, endpointSize, holdingSize, hostKeySize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, slotKeySize, slotOwnersSize, trafficSize } from './structs';
+import { attachmentSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeRoute, decodeRouteKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeRoute, encodeRouteKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, routeKeySize, routeSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
 
 /** Every map of the object, by its name there. */
 export const maps = {
@@ -33,6 +33,18 @@ export const maps = {
     max_entries: 262144,
     key: { size: slotKeySize, encode: encodeSlotKey, decode: decodeSlotKey },
     value: { size: holdingSize, encode: encodeHolding, decode: decodeHolding },
+  },
+  routes: {
+    type: 'lpm_trie',
+    max_entries: 65536,
+    key: { size: routeKeySize, encode: encodeRouteKey, decode: decodeRouteKey },
+    value: { size: routeSize, encode: encodeRoute, decode: decodeRoute },
+  },
+  tombstones: {
+    type: 'hash',
+    max_entries: 16384,
+    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
+    value: { size: tombstoneSize, encode: encodeTombstone, decode: decodeTombstone },
   },
   next_hops: {
     type: 'hash',
@@ -76,11 +88,23 @@ export const maps = {
     key: { size: portKeySize, encode: encodePortKey, decode: decodePortKey },
     value: { size: trafficSize, encode: encodeTraffic, decode: decodeTraffic },
   },
+  path_copy: {
+    type: 'percpu_array',
+    max_entries: 1,
+    key: u32,
+    value: { size: pathSize, encode: encodePath, decode: decodePath },
+  },
   paths: {
     type: 'lru_hash',
     max_entries: 65536,
     key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
     value: { size: pathSize, encode: encodePath, decode: decodePath },
+  },
+  hosts: {
+    type: 'lru_hash',
+    max_entries: 8192,
+    key: { size: hostKeySize, encode: encodeHostKey, decode: decodeHostKey },
+    value: { size: hostStateSize, encode: encodeHostState, decode: decodeHostState },
   },
   notices: {
     type: 'lru_hash',
@@ -90,7 +114,7 @@ export const maps = {
   },
   counters: {
     type: 'percpu_array',
-    max_entries: 204,
+    max_entries: 240,
     key: u32,
     value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
   },

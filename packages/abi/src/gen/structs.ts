@@ -22,34 +22,59 @@ export const decodePortKey = (buffer: Buffer, offset = 0): PortKey => ({
   ifindex: buffer.readUInt32LE(offset),
 });
 
-export interface Port {
-  readonly vni: number;
-  readonly subnet: number;
+export interface Reach {
   readonly ip: Uint8Array;
   readonly gateway: Uint8Array;
   readonly network: Uint8Array;
   readonly mask: Uint8Array;
+}
+
+export const reachSize = 64;
+
+const writeReach = (buffer: Buffer, offset: number, value: Reach): void => {
+  writeBytes(buffer, offset, value.ip, 16);
+  writeBytes(buffer, offset + 16, value.gateway, 16);
+  writeBytes(buffer, offset + 32, value.network, 16);
+  writeBytes(buffer, offset + 48, value.mask, 16);
+};
+
+export const encodeReach = (value: Reach): Buffer => {
+  const buffer = zeroed(64);
+  writeReach(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeReach = (buffer: Buffer, offset = 0): Reach => ({
+  ip: readBytes(buffer, offset, 16),
+  gateway: readBytes(buffer, offset + 16, 16),
+  network: readBytes(buffer, offset + 32, 16),
+  mask: readBytes(buffer, offset + 48, 16),
+});
+
+export interface Port {
+  readonly vni: number;
+  readonly subnet: number;
+  readonly ip4: Reach;
+  readonly ip6: Reach;
   readonly generation: number;
   readonly mac: Uint8Array;
   readonly mtu: number;
 }
 
-export const portSize = 88;
+export const portSize = 152;
 
 const writePort = (buffer: Buffer, offset: number, value: Port): void => {
   buffer.writeUInt32LE(value.vni, offset);
   buffer.writeUInt32LE(value.subnet, offset + 4);
-  writeBytes(buffer, offset + 8, value.ip, 16);
-  writeBytes(buffer, offset + 24, value.gateway, 16);
-  writeBytes(buffer, offset + 40, value.network, 16);
-  writeBytes(buffer, offset + 56, value.mask, 16);
-  writeGeneration(buffer, offset + 72, value.generation);
-  writeBytes(buffer, offset + 80, value.mac, 6);
-  buffer.writeUInt16LE(value.mtu, offset + 86);
+  writeReach(buffer, offset + 8, value.ip4);
+  writeReach(buffer, offset + 72, value.ip6);
+  writeGeneration(buffer, offset + 136, value.generation);
+  writeBytes(buffer, offset + 144, value.mac, 6);
+  buffer.writeUInt16LE(value.mtu, offset + 150);
 };
 
 export const encodePort = (value: Port): Buffer => {
-  const buffer = zeroed(88);
+  const buffer = zeroed(152);
   writePort(buffer, 0, value);
   return buffer;
 };
@@ -57,13 +82,11 @@ export const encodePort = (value: Port): Buffer => {
 export const decodePort = (buffer: Buffer, offset = 0): Port => ({
   vni: buffer.readUInt32LE(offset),
   subnet: buffer.readUInt32LE(offset + 4),
-  ip: readBytes(buffer, offset + 8, 16),
-  gateway: readBytes(buffer, offset + 24, 16),
-  network: readBytes(buffer, offset + 40, 16),
-  mask: readBytes(buffer, offset + 56, 16),
-  generation: readGeneration(buffer, offset + 72),
-  mac: readBytes(buffer, offset + 80, 6),
-  mtu: buffer.readUInt16LE(offset + 86),
+  ip4: decodeReach(buffer, offset + 8),
+  ip6: decodeReach(buffer, offset + 72),
+  generation: readGeneration(buffer, offset + 136),
+  mac: readBytes(buffer, offset + 144, 6),
+  mtu: buffer.readUInt16LE(offset + 150),
 });
 
 export interface EndpointKey {
@@ -223,6 +246,81 @@ export const decodeHolding = (buffer: Buffer, offset = 0): Holding => ({
   state: buffer.readUInt32LE(offset) as HoldingState,
   epoch: buffer.readUInt32LE(offset + 4),
   generation: readGeneration(buffer, offset + 8),
+});
+
+export interface RouteKey {
+  readonly length: number;
+  readonly vni: number;
+  readonly address: Uint8Array;
+}
+
+export const routeKeySize = 24;
+
+const writeRouteKey = (buffer: Buffer, offset: number, value: RouteKey): void => {
+  buffer.writeUInt32LE(value.length, offset);
+  buffer.writeUInt32LE(value.vni, offset + 4);
+  writeBytes(buffer, offset + 8, value.address, 16);
+};
+
+export const encodeRouteKey = (value: RouteKey): Buffer => {
+  const buffer = zeroed(24);
+  writeRouteKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeRouteKey = (buffer: Buffer, offset = 0): RouteKey => ({
+  length: buffer.readUInt32LE(offset),
+  vni: buffer.readUInt32LE(offset + 4),
+  address: readBytes(buffer, offset + 8, 16),
+});
+
+export interface Route {
+  readonly subnet: number;
+  readonly generation: number;
+}
+
+export const routeSize = 16;
+
+const writeRoute = (buffer: Buffer, offset: number, value: Route): void => {
+  buffer.writeUInt32LE(value.subnet, offset);
+  writeGeneration(buffer, offset + 8, value.generation);
+};
+
+export const encodeRoute = (value: Route): Buffer => {
+  const buffer = zeroed(16);
+  writeRoute(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeRoute = (buffer: Buffer, offset = 0): Route => ({
+  subnet: buffer.readUInt32LE(offset),
+  generation: readGeneration(buffer, offset + 8),
+});
+
+export interface Tombstone {
+  readonly host: Uint8Array;
+  readonly generation: number;
+  readonly until: bigint;
+}
+
+export const tombstoneSize = 32;
+
+const writeTombstone = (buffer: Buffer, offset: number, value: Tombstone): void => {
+  writeBytes(buffer, offset, value.host, 16);
+  writeGeneration(buffer, offset + 16, value.generation);
+  buffer.writeBigUInt64LE(value.until, offset + 24);
+};
+
+export const encodeTombstone = (value: Tombstone): Buffer => {
+  const buffer = zeroed(32);
+  writeTombstone(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeTombstone = (buffer: Buffer, offset = 0): Tombstone => ({
+  host: readBytes(buffer, offset, 16),
+  generation: readGeneration(buffer, offset + 16),
+  until: buffer.readBigUInt64LE(offset + 24),
 });
 
 export interface HostKey {
@@ -429,22 +527,25 @@ export const decodeAttachment = (buffer: Buffer, offset = 0): Attachment => ({
 
 export interface Budget {
   readonly due: bigint;
+  readonly error_due: bigint;
 }
 
-export const budgetSize = 8;
+export const budgetSize = 16;
 
 const writeBudget = (buffer: Buffer, offset: number, value: Budget): void => {
   buffer.writeBigUInt64LE(value.due, offset);
+  buffer.writeBigUInt64LE(value.error_due, offset + 8);
 };
 
 export const encodeBudget = (value: Budget): Buffer => {
-  const buffer = zeroed(8);
+  const buffer = zeroed(16);
   writeBudget(buffer, 0, value);
   return buffer;
 };
 
 export const decodeBudget = (buffer: Buffer, offset = 0): Budget => ({
   due: buffer.readBigUInt64LE(offset),
+  error_due: buffer.readBigUInt64LE(offset + 8),
 });
 
 export interface Counter {
@@ -497,30 +598,34 @@ export interface Path {
   readonly key: EndpointKey;
   readonly state: PathState;
   readonly host: Uint8Array;
+  readonly asked: Uint8Array;
   readonly generation: number;
   readonly told_at: bigint;
   readonly asked_at: bigint;
   readonly checked_at: bigint;
+  readonly live_at: bigint;
   readonly mac: Uint8Array;
   readonly asks: number;
 }
 
-export const pathSize = 80;
+export const pathSize = 104;
 
 const writePath = (buffer: Buffer, offset: number, value: Path): void => {
   writeEndpointKey(buffer, offset, value.key);
   buffer.writeUInt32LE(value.state, offset + 20);
   writeBytes(buffer, offset + 24, value.host, 16);
-  writeGeneration(buffer, offset + 40, value.generation);
-  buffer.writeBigUInt64LE(value.told_at, offset + 48);
-  buffer.writeBigUInt64LE(value.asked_at, offset + 56);
-  buffer.writeBigUInt64LE(value.checked_at, offset + 64);
-  writeBytes(buffer, offset + 72, value.mac, 6);
-  buffer.writeUInt8(value.asks, offset + 78);
+  writeBytes(buffer, offset + 40, value.asked, 16);
+  writeGeneration(buffer, offset + 56, value.generation);
+  buffer.writeBigUInt64LE(value.told_at, offset + 64);
+  buffer.writeBigUInt64LE(value.asked_at, offset + 72);
+  buffer.writeBigUInt64LE(value.checked_at, offset + 80);
+  buffer.writeBigUInt64LE(value.live_at, offset + 88);
+  writeBytes(buffer, offset + 96, value.mac, 6);
+  buffer.writeUInt8(value.asks, offset + 102);
 };
 
 export const encodePath = (value: Path): Buffer => {
-  const buffer = zeroed(80);
+  const buffer = zeroed(104);
   writePath(buffer, 0, value);
   return buffer;
 };
@@ -529,12 +634,37 @@ export const decodePath = (buffer: Buffer, offset = 0): Path => ({
   key: decodeEndpointKey(buffer, offset),
   state: buffer.readUInt32LE(offset + 20) as PathState,
   host: readBytes(buffer, offset + 24, 16),
-  generation: readGeneration(buffer, offset + 40),
-  told_at: buffer.readBigUInt64LE(offset + 48),
-  asked_at: buffer.readBigUInt64LE(offset + 56),
-  checked_at: buffer.readBigUInt64LE(offset + 64),
-  mac: readBytes(buffer, offset + 72, 6),
-  asks: buffer.readUInt8(offset + 78),
+  asked: readBytes(buffer, offset + 40, 16),
+  generation: readGeneration(buffer, offset + 56),
+  told_at: buffer.readBigUInt64LE(offset + 64),
+  asked_at: buffer.readBigUInt64LE(offset + 72),
+  checked_at: buffer.readBigUInt64LE(offset + 80),
+  live_at: buffer.readBigUInt64LE(offset + 88),
+  mac: readBytes(buffer, offset + 96, 6),
+  asks: buffer.readUInt8(offset + 102),
+});
+
+export interface HostState {
+  readonly asked_at: bigint;
+  readonly heard_at: bigint;
+}
+
+export const hostStateSize = 16;
+
+const writeHostState = (buffer: Buffer, offset: number, value: HostState): void => {
+  buffer.writeBigUInt64LE(value.asked_at, offset);
+  buffer.writeBigUInt64LE(value.heard_at, offset + 8);
+};
+
+export const encodeHostState = (value: HostState): Buffer => {
+  const buffer = zeroed(16);
+  writeHostState(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeHostState = (buffer: Buffer, offset = 0): HostState => ({
+  asked_at: buffer.readBigUInt64LE(offset),
+  heard_at: buffer.readBigUInt64LE(offset + 8),
 });
 
 export interface NoticeKey {

@@ -59,6 +59,7 @@ export const candidateOf = (draft: Draft, view: SubnetView, host: Stored<Host>, 
     slot: slotOf(vni, address),
     macChosen: draft.mac !== undefined,
     movingTo: '',
+    movedFrom: '',
     ip6: '',
   };
   return { draft, endpoint, ip: addressHex(address), view, host };

@@ -175,6 +175,12 @@ export interface Endpoint {
      * @generated from protobuf field: string ip6 = 15
      */
     ip6: string;
+    /**
+     * While the endpoint moves, and `host` is the new one already: the host that still serves the old interface.
+     *
+     * @generated from protobuf field: string moved_from = 16
+     */
+    movedFrom: string;
 }
 /**
  * @generated from protobuf message megrez.v1.CreateEndpointRequest
@@ -678,7 +684,8 @@ class Endpoint$Type extends MessageType<Endpoint> {
             { no: 12, name: "slot", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
             { no: 13, name: "mac_chosen", kind: "scalar", T: 8 /*ScalarType.BOOL*/ },
             { no: 14, name: "moving_to", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
-            { no: 15, name: "ip6", kind: "scalar", T: 9 /*ScalarType.STRING*/ }
+            { no: 15, name: "ip6", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 16, name: "moved_from", kind: "scalar", T: 9 /*ScalarType.STRING*/ }
         ]);
     }
     create(value?: PartialMessage<Endpoint>): Endpoint {
@@ -696,6 +703,7 @@ class Endpoint$Type extends MessageType<Endpoint> {
         message.macChosen = false;
         message.movingTo = "";
         message.ip6 = "";
+        message.movedFrom = "";
         if (value !== undefined)
             reflectionMergePartial<Endpoint>(this, message, value);
         return message;
@@ -749,6 +757,9 @@ class Endpoint$Type extends MessageType<Endpoint> {
                     break;
                 case /* string ip6 */ 15:
                     message.ip6 = reader.string();
+                    break;
+                case /* string moved_from */ 16:
+                    message.movedFrom = reader.string();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -807,6 +818,9 @@ class Endpoint$Type extends MessageType<Endpoint> {
         /* string ip6 = 15; */
         if (message.ip6 !== "")
             writer.tag(15, WireType.LengthDelimited).string(message.ip6);
+        /* string moved_from = 16; */
+        if (message.movedFrom !== "")
+            writer.tag(16, WireType.LengthDelimited).string(message.movedFrom);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
