@@ -1,10 +1,12 @@
 import type * as Model from '@megrez/model';
 import type {
   CreateEndpointRequest,
+  CreateServiceRequest,
   CreateSubnetRequest,
   CreateVpcRequest,
   Endpoint,
   MegrezError,
+  Service,
   Subnet,
   Vpc,
 } from '@megrez/model';
@@ -22,14 +24,14 @@ export interface Wanted {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-const order = ['vpc', 'subnet', 'endpoint'] as const;
+const order = ['vpc', 'subnet', 'endpoint', 'service'] as const;
 type Kind = (typeof order)[number];
 
 /** Fields of a request that are no property of the object. */
 const wishes = ['requestId', 'timeoutMs'];
 
 /**
- * The objects of a file's YAML documents, VPCs first: `kind` (vpc, subnet or endpoint) and the fields of the create
+ * The objects of a file's YAML documents, VPCs first: `kind` (vpc, subnet, endpoint or service) and the fields of the create
  * request in proto JSON.
  * @throws MegrezError INVALID_ARGUMENT / INVALID_MANIFEST
  */
@@ -87,6 +89,15 @@ const makers: Readonly<Record<Kind, (fields: Fields, session: Session) => Wanted
       object: model.objectName.endpoint(request.vpc, request.subnet, request.name),
       get: async () => json<Endpoint>(model.Endpoint, (await client.provisioning.getEndpoint(request)).response),
       create: () => client.provisioning.createEndpoint(request).response,
+      fields,
+    };
+  },
+  service: (fields, { client, model }) => {
+    const request: CreateServiceRequest = model.CreateServiceRequest.fromJson(fields as Json);
+    return {
+      object: model.objectName.service(request.vpc, request.subnet, request.name),
+      get: async () => json<Service>(model.Service, (await client.provisioning.getService(request)).response),
+      create: () => client.provisioning.createService(request).response,
       fields,
     };
   },

@@ -1,4 +1,17 @@
-import type { Attachment, BouncerAnswer, ControllerStatus, Endpoint, Host, Meta, Subnet, Vpc } from '@megrez/model';
+import type {
+  Affinity,
+  Attachment,
+  BouncerAnswer,
+  ControllerStatus,
+  Endpoint,
+  Host,
+  Meta,
+  Protocol,
+  Service,
+  ServicePort,
+  Subnet,
+  Vpc,
+} from '@megrez/model';
 import type { View } from './output';
 
 const generation = { header: 'GENERATION', value: ({ meta }: { meta?: Meta }) => meta?.generation, wide: true };
@@ -75,7 +88,45 @@ export const endpointView: View<Endpoint> = {
   ],
 };
 
-const weightText = (host: Host): number => host.weight || 100;
+/** As numbers: the model is loaded by commands, when they run. */
+const udp: Protocol.UDP = 2;
+const clientIp: Affinity.CLIENT_IP = 2;
+
+const portText = ({ listen, target, protocol }: ServicePort): string =>
+  `${listen}${target === 0 || target === listen ? '' : `:${target}`}/${protocol === udp ? 'udp' : 'tcp'}`;
+
+const usualWeight = 100;
+
+export const serviceView: View<Service> = {
+  none: 'no services',
+  columns: [
+    { header: 'NAME', value: (service) => `${service.vpc}/${service.subnet}/${service.name}` },
+    { header: 'IP', value: (service) => service.ip },
+    { header: 'PORTS', value: (service) => service.ports.map(portText).join(',') },
+    {
+      header: 'BACKENDS',
+      value: ({ backends }) =>
+        backends
+          .map(({ subnet, endpoint, weight }) => {
+            const share = weight === 0 || weight === usualWeight ? '' : `=${weight}`;
+            return `${subnet}/${endpoint}${share}`;
+          })
+          .join(','),
+    },
+    {
+      header: 'AFFINITY',
+      value: ({ affinity, affinityTimeoutMs }) =>
+        affinity === clientIp ? `client-ip${affinityTimeoutMs === 0 ? '' : ` ${affinityTimeoutMs} ms`}` : 'none',
+      wide: true,
+    },
+    { header: 'DRAIN', value: ({ drainMs }) => (drainMs === 0 ? '' : `${drainMs} ms`), wide: true },
+    state,
+    generation,
+    created,
+  ],
+};
+
+const weightText = (host: Host): number => host.weight || usualWeight;
 
 export const hostView: View<Host> = {
   none: 'no hosts: start an agent on each (megrez agent), or try a cluster on this machine (megrez dev up)',

@@ -50,5 +50,13 @@ export * from './gen/megrez/v1/subnet';
 export * from './gen/megrez/v1/vpc';
 export { limits } from './limits';
 export { defaultMac, formatMac, gatewayMac, type Mac, parseMac } from './mac';
-export { type Kind, objectName, parseEndpointPath, parseSubnetPath, parseVpcPath, validateName } from './names';
+export {
+  type Kind,
+  objectName,
+  parseEndpointPath,
+  parseServicePath,
+  parseSubnetPath,
+  parseVpcPath,
+  validateName,
+} from './names';
 export * from './validate';

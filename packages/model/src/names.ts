@@ -80,3 +80,11 @@ export const parseEndpointPath = (
   const [vpc = '', subnet = '', name = ''] = parsePath('endpoint', path);
   return { vpc, subnet, name };
 };
+
+/** `acme/web/shop` */
+export const parseServicePath = (
+  path: string,
+): { readonly vpc: string; readonly subnet: string; readonly name: string } => {
+  const [vpc = '', subnet = '', name = ''] = parsePath('service', path);
+  return { vpc, subnet, name };
+};

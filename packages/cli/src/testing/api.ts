@@ -16,6 +16,7 @@ import {
   lookupServiceDefinition,
   provisioningServiceDefinition,
   ResolveResponse,
+  Service,
   Subnet,
   Vpc,
 } from '@megrez/model';
@@ -48,6 +49,22 @@ const endpointNumber = (i: number): Endpoint =>
     mac: `02:4d:0a:00:01:0${i}`,
     attachment: { kind: { oneofKind: 'tap', tap: { name: 'tap7' } } },
   });
+export const shop = Service.create({
+  vpc: 'acme',
+  subnet: 'web',
+  name: 'shop',
+  ip: '10.0.1.9',
+  ports: [
+    { listen: 80, target: 8080, protocol: 1 },
+    { listen: 53, target: 53, protocol: 2 },
+  ],
+  backends: [
+    { subnet: 'web', endpoint: 'a', weight: 0 },
+    { subnet: 'db', endpoint: 'b', weight: 50 },
+  ],
+  affinity: 2,
+  affinityTimeoutMs: 60_000,
+});
 export const h1 = Host.create({
   name: 'h1',
   address: '172.16.0.1',
@@ -76,8 +93,11 @@ const provisioning: Partial<IProvisioningService> = {
   createVpc: answer('createVpc', () => acme),
   getVpc: answer('getVpc', () => acme),
   listVpcs: answer('listVpcs', () => ({ vpcs: [acme], nextPageToken: '' })),
+  updateVpc: answer('updateVpc', (request) => ({ ...acme, ...request })),
   deleteVpc: answer('deleteVpc', () => acme),
   createSubnet: answer('createSubnet', () => web),
+  getSubnet: answer('getSubnet', () => web),
+  updateSubnet: answer('updateSubnet', (request) => ({ ...web, ...request })),
   listSubnets: answer('listSubnets', () => ({ subnets: [], nextPageToken: '' })),
   createEndpoint: answer('createEndpoint', (request) => {
     if (request.name === 'taken') throw refusal;
@@ -94,6 +114,11 @@ const provisioning: Partial<IProvisioningService> = {
     return { endpoints: page, nextPageToken: first < api.endpoints ? `${first + 2}` : '' };
   }),
   deleteEndpoint: answer('deleteEndpoint', () => endpointNumber(2)),
+  createService: answer('createService', () => shop),
+  getService: answer('getService', () => shop),
+  listServices: answer('listServices', () => ({ services: [shop], nextPageToken: '' })),
+  updateService: answer('updateService', (request) => ({ ...shop, ...request })),
+  deleteService: answer('deleteService', () => shop),
   listHosts: answer('listHosts', () => ({ hosts: [h1, h2], nextPageToken: '' })),
   getHost: answer('getHost', () => h2),
   updateHost: answer('updateHost', (request) => ({ ...h2, ...request })),

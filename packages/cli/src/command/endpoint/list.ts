@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Io } from '../../io';
 import { printList } from '../../output';
+import { scopeOf } from '../../scope';
 import { allPages, withSession } from '../../session';
 import { endpointView } from '../../views';
 
@@ -26,13 +27,4 @@ export const endpointList = (parent: Command, io: Io): void => {
         await printList(io, format, model.Endpoint, endpointView, endpoints);
       }),
     );
-};
-
-const scopeOf = (
-  path: string | undefined,
-  model: typeof import('@megrez/model'),
-): { readonly vpc: string; readonly subnet: string } => {
-  if (path === undefined) return { vpc: '', subnet: '' };
-  if (path.includes('/')) return model.parseSubnetPath(path);
-  return { ...model.parseVpcPath(path), subnet: '' };
 };
