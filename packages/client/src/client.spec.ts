@@ -133,7 +133,9 @@ describe('connect', () => {
   });
 
   test('a method the controller has not', async () => {
-    expect(await failure(open(tcp).shard.listShards({ vpc: '', subnet: '' }))).toMatchObject({ code: 'UNIMPLEMENTED' });
+    expect(
+      await failure(open(tcp).shard.listShards({ vpc: '', subnet: '', host: '', withoutEntries: false })),
+    ).toMatchObject({ code: 'UNIMPLEMENTED' });
   });
 
   test('a stream fails with the same error', async () => {

@@ -135,6 +135,12 @@ export interface AgentReport {
      * @generated from protobuf field: repeated string problems = 9
      */
     problems: string[];
+    /**
+     * Questions about slots that the host answered or passed on, lately.
+     *
+     * @generated from protobuf field: uint32 lookups_per_second = 10
+     */
+    lookupsPerSecond: number;
 }
 /**
  * @generated from protobuf message megrez.v1.GetHostRequest
@@ -384,7 +390,8 @@ class AgentReport$Type extends MessageType<AgentReport> {
             { no: 6, name: "endpoint_mtu", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
             { no: 7, name: "mappings", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
             { no: 8, name: "endpoints", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
-            { no: 9, name: "problems", kind: "scalar", repeat: 2 /*RepeatType.UNPACKED*/, T: 9 /*ScalarType.STRING*/ }
+            { no: 9, name: "problems", kind: "scalar", repeat: 2 /*RepeatType.UNPACKED*/, T: 9 /*ScalarType.STRING*/ },
+            { no: 10, name: "lookups_per_second", kind: "scalar", T: 13 /*ScalarType.UINT32*/ }
         ]);
     }
     create(value?: PartialMessage<AgentReport>): AgentReport {
@@ -398,6 +405,7 @@ class AgentReport$Type extends MessageType<AgentReport> {
         message.mappings = 0;
         message.endpoints = 0;
         message.problems = [];
+        message.lookupsPerSecond = 0;
         if (value !== undefined)
             reflectionMergePartial<AgentReport>(this, message, value);
         return message;
@@ -433,6 +441,9 @@ class AgentReport$Type extends MessageType<AgentReport> {
                     break;
                 case /* repeated string problems */ 9:
                     message.problems.push(reader.string());
+                    break;
+                case /* uint32 lookups_per_second */ 10:
+                    message.lookupsPerSecond = reader.uint32();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -473,6 +484,9 @@ class AgentReport$Type extends MessageType<AgentReport> {
         /* repeated string problems = 9; */
         for (let i = 0; i < message.problems.length; i++)
             writer.tag(9, WireType.LengthDelimited).string(message.problems[i]);
+        /* uint32 lookups_per_second = 10; */
+        if (message.lookupsPerSecond !== 0)
+            writer.tag(10, WireType.Varint).uint32(message.lookupsPerSecond);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);

@@ -6,6 +6,12 @@
 import type { RpcTransport } from "@protobuf-ts/runtime-rpc";
 import type { ServiceInfo } from "@protobuf-ts/runtime-rpc";
 import { ShardService } from "./shard";
+import type { CancelJobRequest } from "./shard";
+import type { ResumeJobRequest } from "./shard";
+import type { ShardJob } from "./shard";
+import type { PauseJobRequest } from "./shard";
+import type { ListJobsResponse } from "./shard";
+import type { ListJobsRequest } from "./shard";
 import type { WatchProgressRequest } from "./shard";
 import type { MoveSlotsRequest } from "./shard";
 import type { UndrainRequest } from "./shard";
@@ -23,6 +29,11 @@ import type { RpcOptions } from "@protobuf-ts/runtime-rpc";
 /**
  * The nodes of the hash table: where slots are, and how they move.
  *
+ * Everything that moves slots is a job. A job lives in the store: it goes on when its caller hangs up, and when the
+ * controller that leads is killed. The streams below report it: the first message comes when the job is stored and
+ * names it, the last one shows it DONE, FAILED or CANCELLED, and then the stream ends with OK. A caller that does not
+ * want to wait hangs up after the first.
+ *
  * @generated from protobuf service megrez.v1.ShardService
  */
 export interface IShardServiceClient {
@@ -31,32 +42,73 @@ export interface IShardServiceClient {
      */
     listShards(input: ListShardsRequest, options?: RpcOptions): UnaryCall<ListShardsRequest, ListShardsResponse>;
     /**
+     * What Rebalance of the same scope would move, and why; changes nothing.
+     *
      * @generated from protobuf rpc: PlanRebalance
      */
     planRebalance(input: PlanRebalanceRequest, options?: RpcOptions): UnaryCall<PlanRebalanceRequest, PlanRebalanceResponse>;
     /**
+     * FAILED_PRECONDITION / JOB_RUNNING while another rebalance (or undrain) is under way.
+     *
      * @generated from protobuf rpc: Rebalance
      */
     rebalance(input: RebalanceRequest, options?: RpcOptions): ServerStreamingCall<RebalanceRequest, ShardProgress>;
     /**
+     * The host is marked ineligible and its slots go elsewhere; its endpoints stay. Draining a host again joins the job.
+     * FAILED_PRECONDITION / LAST_ELIGIBLE_HOST, HOST_PINNED.
+     *
      * @generated from protobuf rpc: Drain
      */
     drain(input: DrainRequest, options?: RpcOptions): ServerStreamingCall<DrainRequest, ShardProgress>;
     /**
+     * The host is eligible again and gets its share by a rebalance.
+     *
      * @generated from protobuf rpc: Undrain
      */
     undrain(input: UndrainRequest, options?: RpcOptions): ServerStreamingCall<UndrainRequest, ShardProgress>;
     /**
+     * Slots go to a host, whatever the balance; they stay there until a rebalance, drain or failure.
+     *
      * @generated from protobuf rpc: MoveSlots
      */
     moveSlots(input: MoveSlotsRequest, options?: RpcOptions): ServerStreamingCall<MoveSlotsRequest, ShardProgress>;
     /**
+     * One job until it ends; without a job everything that moves in the scope, until nothing does.
+     *
      * @generated from protobuf rpc: WatchProgress
      */
     watchProgress(input: WatchProgressRequest, options?: RpcOptions): ServerStreamingCall<WatchProgressRequest, ShardProgress>;
+    /**
+     * Newest first.
+     *
+     * @generated from protobuf rpc: ListJobs
+     */
+    listJobs(input: ListJobsRequest, options?: RpcOptions): UnaryCall<ListJobsRequest, ListJobsResponse>;
+    /**
+     * Slots on their way arrive; no other sets out until the job is resumed.
+     *
+     * @generated from protobuf rpc: PauseJob
+     */
+    pauseJob(input: PauseJobRequest, options?: RpcOptions): UnaryCall<PauseJobRequest, ShardJob>;
+    /**
+     * @generated from protobuf rpc: ResumeJob
+     */
+    resumeJob(input: ResumeJobRequest, options?: RpcOptions): UnaryCall<ResumeJobRequest, ShardJob>;
+    /**
+     * Slots that serve at their new owner stay there, the others stay where they are. A cancelled drain makes its host
+     * eligible again.
+     *
+     * @generated from protobuf rpc: CancelJob
+     */
+    cancelJob(input: CancelJobRequest, options?: RpcOptions): UnaryCall<CancelJobRequest, ShardJob>;
 }
 /**
  * The nodes of the hash table: where slots are, and how they move.
+ *
+ * Everything that moves slots is a job. A job lives in the store: it goes on when its caller hangs up, and when the
+ * controller that leads is killed. The streams below report it: the first message comes when the job is stored and
+ * names it, the last one shows it DONE, FAILED or CANCELLED, and then the stream ends with OK. A caller that does not
+ * want to wait hangs up after the first.
  *
  * @generated from protobuf service megrez.v1.ShardService
  */
@@ -74,6 +126,8 @@ export class ShardServiceClient implements IShardServiceClient, ServiceInfo {
         return stackIntercept<ListShardsRequest, ListShardsResponse>("unary", this._transport, method, opt, input);
     }
     /**
+     * What Rebalance of the same scope would move, and why; changes nothing.
+     *
      * @generated from protobuf rpc: PlanRebalance
      */
     planRebalance(input: PlanRebalanceRequest, options?: RpcOptions): UnaryCall<PlanRebalanceRequest, PlanRebalanceResponse> {
@@ -81,6 +135,8 @@ export class ShardServiceClient implements IShardServiceClient, ServiceInfo {
         return stackIntercept<PlanRebalanceRequest, PlanRebalanceResponse>("unary", this._transport, method, opt, input);
     }
     /**
+     * FAILED_PRECONDITION / JOB_RUNNING while another rebalance (or undrain) is under way.
+     *
      * @generated from protobuf rpc: Rebalance
      */
     rebalance(input: RebalanceRequest, options?: RpcOptions): ServerStreamingCall<RebalanceRequest, ShardProgress> {
@@ -88,6 +144,9 @@ export class ShardServiceClient implements IShardServiceClient, ServiceInfo {
         return stackIntercept<RebalanceRequest, ShardProgress>("serverStreaming", this._transport, method, opt, input);
     }
     /**
+     * The host is marked ineligible and its slots go elsewhere; its endpoints stay. Draining a host again joins the job.
+     * FAILED_PRECONDITION / LAST_ELIGIBLE_HOST, HOST_PINNED.
+     *
      * @generated from protobuf rpc: Drain
      */
     drain(input: DrainRequest, options?: RpcOptions): ServerStreamingCall<DrainRequest, ShardProgress> {
@@ -95,6 +154,8 @@ export class ShardServiceClient implements IShardServiceClient, ServiceInfo {
         return stackIntercept<DrainRequest, ShardProgress>("serverStreaming", this._transport, method, opt, input);
     }
     /**
+     * The host is eligible again and gets its share by a rebalance.
+     *
      * @generated from protobuf rpc: Undrain
      */
     undrain(input: UndrainRequest, options?: RpcOptions): ServerStreamingCall<UndrainRequest, ShardProgress> {
@@ -102,6 +163,8 @@ export class ShardServiceClient implements IShardServiceClient, ServiceInfo {
         return stackIntercept<UndrainRequest, ShardProgress>("serverStreaming", this._transport, method, opt, input);
     }
     /**
+     * Slots go to a host, whatever the balance; they stay there until a rebalance, drain or failure.
+     *
      * @generated from protobuf rpc: MoveSlots
      */
     moveSlots(input: MoveSlotsRequest, options?: RpcOptions): ServerStreamingCall<MoveSlotsRequest, ShardProgress> {
@@ -109,10 +172,47 @@ export class ShardServiceClient implements IShardServiceClient, ServiceInfo {
         return stackIntercept<MoveSlotsRequest, ShardProgress>("serverStreaming", this._transport, method, opt, input);
     }
     /**
+     * One job until it ends; without a job everything that moves in the scope, until nothing does.
+     *
      * @generated from protobuf rpc: WatchProgress
      */
     watchProgress(input: WatchProgressRequest, options?: RpcOptions): ServerStreamingCall<WatchProgressRequest, ShardProgress> {
         const method = this.methods[6], opt = this._transport.mergeOptions(options);
         return stackIntercept<WatchProgressRequest, ShardProgress>("serverStreaming", this._transport, method, opt, input);
+    }
+    /**
+     * Newest first.
+     *
+     * @generated from protobuf rpc: ListJobs
+     */
+    listJobs(input: ListJobsRequest, options?: RpcOptions): UnaryCall<ListJobsRequest, ListJobsResponse> {
+        const method = this.methods[7], opt = this._transport.mergeOptions(options);
+        return stackIntercept<ListJobsRequest, ListJobsResponse>("unary", this._transport, method, opt, input);
+    }
+    /**
+     * Slots on their way arrive; no other sets out until the job is resumed.
+     *
+     * @generated from protobuf rpc: PauseJob
+     */
+    pauseJob(input: PauseJobRequest, options?: RpcOptions): UnaryCall<PauseJobRequest, ShardJob> {
+        const method = this.methods[8], opt = this._transport.mergeOptions(options);
+        return stackIntercept<PauseJobRequest, ShardJob>("unary", this._transport, method, opt, input);
+    }
+    /**
+     * @generated from protobuf rpc: ResumeJob
+     */
+    resumeJob(input: ResumeJobRequest, options?: RpcOptions): UnaryCall<ResumeJobRequest, ShardJob> {
+        const method = this.methods[9], opt = this._transport.mergeOptions(options);
+        return stackIntercept<ResumeJobRequest, ShardJob>("unary", this._transport, method, opt, input);
+    }
+    /**
+     * Slots that serve at their new owner stay there, the others stay where they are. A cancelled drain makes its host
+     * eligible again.
+     *
+     * @generated from protobuf rpc: CancelJob
+     */
+    cancelJob(input: CancelJobRequest, options?: RpcOptions): UnaryCall<CancelJobRequest, ShardJob> {
+        const method = this.methods[10], opt = this._transport.mergeOptions(options);
+        return stackIntercept<CancelJobRequest, ShardJob>("unary", this._transport, method, opt, input);
     }
 }

@@ -3,6 +3,12 @@
 // @generated from protobuf file "megrez/v1/shard.proto" (package "megrez.v1", syntax proto3)
 // tslint:disable
 // @ts-nocheck
+import { CancelJobRequest } from "./shard";
+import { ResumeJobRequest } from "./shard";
+import { ShardJob } from "./shard";
+import { PauseJobRequest } from "./shard";
+import { ListJobsResponse } from "./shard";
+import { ListJobsRequest } from "./shard";
 import { WatchProgressRequest } from "./shard";
 import { MoveSlotsRequest } from "./shard";
 import { UndrainRequest } from "./shard";
@@ -17,6 +23,11 @@ import type * as grpc from "@grpc/grpc-js";
 /**
  * The nodes of the hash table: where slots are, and how they move.
  *
+ * Everything that moves slots is a job. A job lives in the store: it goes on when its caller hangs up, and when the
+ * controller that leads is killed. The streams below report it: the first message comes when the job is stored and
+ * names it, the last one shows it DONE, FAILED or CANCELLED, and then the stream ends with OK. A caller that does not
+ * want to wait hangs up after the first.
+ *
  * @generated from protobuf service megrez.v1.ShardService
  */
 export interface IShardService extends grpc.UntypedServiceImplementation {
@@ -25,29 +36,65 @@ export interface IShardService extends grpc.UntypedServiceImplementation {
      */
     listShards: grpc.handleUnaryCall<ListShardsRequest, ListShardsResponse>;
     /**
+     * What Rebalance of the same scope would move, and why; changes nothing.
+     *
      * @generated from protobuf rpc: PlanRebalance
      */
     planRebalance: grpc.handleUnaryCall<PlanRebalanceRequest, PlanRebalanceResponse>;
     /**
+     * FAILED_PRECONDITION / JOB_RUNNING while another rebalance (or undrain) is under way.
+     *
      * @generated from protobuf rpc: Rebalance
      */
     rebalance: grpc.handleServerStreamingCall<RebalanceRequest, ShardProgress>;
     /**
+     * The host is marked ineligible and its slots go elsewhere; its endpoints stay. Draining a host again joins the job.
+     * FAILED_PRECONDITION / LAST_ELIGIBLE_HOST, HOST_PINNED.
+     *
      * @generated from protobuf rpc: Drain
      */
     drain: grpc.handleServerStreamingCall<DrainRequest, ShardProgress>;
     /**
+     * The host is eligible again and gets its share by a rebalance.
+     *
      * @generated from protobuf rpc: Undrain
      */
     undrain: grpc.handleServerStreamingCall<UndrainRequest, ShardProgress>;
     /**
+     * Slots go to a host, whatever the balance; they stay there until a rebalance, drain or failure.
+     *
      * @generated from protobuf rpc: MoveSlots
      */
     moveSlots: grpc.handleServerStreamingCall<MoveSlotsRequest, ShardProgress>;
     /**
+     * One job until it ends; without a job everything that moves in the scope, until nothing does.
+     *
      * @generated from protobuf rpc: WatchProgress
      */
     watchProgress: grpc.handleServerStreamingCall<WatchProgressRequest, ShardProgress>;
+    /**
+     * Newest first.
+     *
+     * @generated from protobuf rpc: ListJobs
+     */
+    listJobs: grpc.handleUnaryCall<ListJobsRequest, ListJobsResponse>;
+    /**
+     * Slots on their way arrive; no other sets out until the job is resumed.
+     *
+     * @generated from protobuf rpc: PauseJob
+     */
+    pauseJob: grpc.handleUnaryCall<PauseJobRequest, ShardJob>;
+    /**
+     * @generated from protobuf rpc: ResumeJob
+     */
+    resumeJob: grpc.handleUnaryCall<ResumeJobRequest, ShardJob>;
+    /**
+     * Slots that serve at their new owner stay there, the others stay where they are. A cancelled drain makes its host
+     * eligible again.
+     *
+     * @generated from protobuf rpc: CancelJob
+     */
+    cancelJob: grpc.handleUnaryCall<CancelJobRequest, ShardJob>;
 }
 /**
  * @grpc/grpc-js definition for the protobuf service megrez.v1.ShardService.
@@ -130,5 +177,45 @@ export const shardServiceDefinition: grpc.ServiceDefinition<IShardService> = {
         requestDeserialize: bytes => WatchProgressRequest.fromBinary(bytes),
         responseSerialize: value => Buffer.from(ShardProgress.toBinary(value)),
         requestSerialize: value => Buffer.from(WatchProgressRequest.toBinary(value))
+    },
+    listJobs: {
+        path: "/megrez.v1.ShardService/ListJobs",
+        originalName: "ListJobs",
+        requestStream: false,
+        responseStream: false,
+        responseDeserialize: bytes => ListJobsResponse.fromBinary(bytes),
+        requestDeserialize: bytes => ListJobsRequest.fromBinary(bytes),
+        responseSerialize: value => Buffer.from(ListJobsResponse.toBinary(value)),
+        requestSerialize: value => Buffer.from(ListJobsRequest.toBinary(value))
+    },
+    pauseJob: {
+        path: "/megrez.v1.ShardService/PauseJob",
+        originalName: "PauseJob",
+        requestStream: false,
+        responseStream: false,
+        responseDeserialize: bytes => ShardJob.fromBinary(bytes),
+        requestDeserialize: bytes => PauseJobRequest.fromBinary(bytes),
+        responseSerialize: value => Buffer.from(ShardJob.toBinary(value)),
+        requestSerialize: value => Buffer.from(PauseJobRequest.toBinary(value))
+    },
+    resumeJob: {
+        path: "/megrez.v1.ShardService/ResumeJob",
+        originalName: "ResumeJob",
+        requestStream: false,
+        responseStream: false,
+        responseDeserialize: bytes => ShardJob.fromBinary(bytes),
+        requestDeserialize: bytes => ResumeJobRequest.fromBinary(bytes),
+        responseSerialize: value => Buffer.from(ShardJob.toBinary(value)),
+        requestSerialize: value => Buffer.from(ResumeJobRequest.toBinary(value))
+    },
+    cancelJob: {
+        path: "/megrez.v1.ShardService/CancelJob",
+        originalName: "CancelJob",
+        requestStream: false,
+        responseStream: false,
+        responseDeserialize: bytes => ShardJob.fromBinary(bytes),
+        requestDeserialize: bytes => CancelJobRequest.fromBinary(bytes),
+        responseSerialize: value => Buffer.from(ShardJob.toBinary(value)),
+        requestSerialize: value => Buffer.from(CancelJobRequest.toBinary(value))
     }
 };

@@ -13,6 +13,7 @@ import { UnknownFieldHandler } from "@protobuf-ts/runtime";
 import type { PartialMessage } from "@protobuf-ts/runtime";
 import { reflectionMergePartial } from "@protobuf-ts/runtime";
 import { MessageType } from "@protobuf-ts/runtime";
+import { SlotOwner } from "./subnet";
 import { SlotState } from "./subnet";
 /**
  * @generated from protobuf message megrez.v1.ListShardsRequest
@@ -30,12 +31,26 @@ export interface ListShardsRequest {
      * @generated from protobuf field: string subnet = 2
      */
     subnet: string;
+    /**
+     * Empty lists every host's.
+     *
+     * @generated from protobuf field: string host = 3
+     */
+    host: string;
+    /**
+     * `entries` stays 0: counting asks the store once per slot.
+     *
+     * @generated from protobuf field: bool without_entries = 4
+     */
+    withoutEntries: boolean;
 }
 /**
  * @generated from protobuf message megrez.v1.ListShardsResponse
  */
 export interface ListShardsResponse {
     /**
+     * By VPC, subnet (dividers first) and host.
+     *
      * @generated from protobuf field: repeated megrez.v1.Shard shards = 1
      */
     shards: Shard[];
@@ -65,6 +80,8 @@ export interface Shard {
      */
     epoch: number;
     /**
+     * Serving, as primary and as secondary.
+     *
      * @generated from protobuf field: uint32 primary_slots = 5
      */
     primarySlots: number;
@@ -73,23 +90,63 @@ export interface Shard {
      */
     secondarySlots: number;
     /**
+     * Endpoints in the slots that the host holds in any state; the VPC's subnets for dividers.
+     *
      * @generated from protobuf field: uint64 entries = 7
      */
     entries: number;
     /**
+     * Held in any state.
+     *
      * @generated from protobuf field: repeated uint32 slots = 8
      */
     slots: number[];
+    /**
+     * @generated from protobuf field: uint32 loading_slots = 9
+     */
+    loadingSlots: number;
+    /**
+     * @generated from protobuf field: uint32 leaving_slots = 10
+     */
+    leavingSlots: number;
+    /**
+     * Of the host, for all its slots together, from its agent's report.
+     *
+     * @generated from protobuf field: uint32 lookups_per_second = 11
+     */
+    lookupsPerSecond: number;
+    /**
+     * LOADING or LEAVING while any slot is; UNSPECIFIED when the host only forwards late queries.
+     *
+     * @generated from protobuf field: megrez.v1.SlotState state = 12
+     */
+    state: SlotState;
+    /**
+     * The host's agent has a live session.
+     *
+     * @generated from protobuf field: bool attached = 13
+     */
+    attached: boolean;
+    /**
+     * Of the job that moves slots of this table; 0 when none does.
+     *
+     * @generated from protobuf field: uint64 job = 14
+     */
+    job: number;
 }
 /**
  * @generated from protobuf message megrez.v1.PlanRebalanceRequest
  */
 export interface PlanRebalanceRequest {
     /**
+     * Empty plans for every table.
+     *
      * @generated from protobuf field: string vpc = 1
      */
     vpc: string;
     /**
+     * Empty plans for the VPC's dividers and all its subnets.
+     *
      * @generated from protobuf field: string subnet = 2
      */
     subnet: string;
@@ -102,8 +159,22 @@ export interface PlanRebalanceResponse {
      * @generated from protobuf field: repeated megrez.v1.SlotMove moves = 1
      */
     moves: SlotMove[];
+    /**
+     * Endpoints (or subnets, for dividers) that would be copied to another host.
+     *
+     * @generated from protobuf field: uint64 entries = 2
+     */
+    entries: number;
+    /**
+     * What the outcome falls short of, one sentence each, e.g. fewer hosts than wished bouncers.
+     *
+     * @generated from protobuf field: repeated string problems = 3
+     */
+    problems: string[];
 }
 /**
+ * One slot gets another holder. Changes of roles alone copy nothing and are no moves.
+ *
  * @generated from protobuf message megrez.v1.SlotMove
  */
 export interface SlotMove {
@@ -112,6 +183,8 @@ export interface SlotMove {
      */
     vpc: string;
     /**
+     * Empty for dividers.
+     *
      * @generated from protobuf field: string subnet = 2
      */
     subnet: string;
@@ -120,14 +193,21 @@ export interface SlotMove {
      */
     slot: number;
     /**
+     * Empty when the slot gets a holder more.
+     *
      * @generated from protobuf field: string from = 4
      */
     from: string;
     /**
+     * Empty when it only loses one.
+     *
      * @generated from protobuf field: string to = 5
      */
     to: string;
     /**
+     * UNSPECIFIED: not begun. LOADING: the new holder loads. LEAVING: the new one serves, and the users of the table do
+     * not all know it yet.
+     *
      * @generated from protobuf field: megrez.v1.SlotState state = 6
      */
     state: SlotState;
@@ -141,6 +221,8 @@ export interface SlotMove {
  */
 export interface RebalanceRequest {
     /**
+     * Scope, as in PlanRebalanceRequest.
+     *
      * @generated from protobuf field: string vpc = 1
      */
     vpc: string;
@@ -176,23 +258,37 @@ export interface MoveSlotsRequest {
      */
     vpc: string;
     /**
+     * Empty moves slots of the VPC's dividers.
+     *
      * @generated from protobuf field: string subnet = 2
      */
     subnet: string;
     /**
+     * 0 to 255; empty moves all that `from` holds.
+     *
      * @generated from protobuf field: repeated uint32 slots = 3
      */
     slots: number[];
     /**
+     * Must be eligible and attached.
+     *
      * @generated from protobuf field: string to = 4
      */
     to: string;
+    /**
+     * The holder that gives its place to `to`; empty: the slot's primary.
+     *
+     * @generated from protobuf field: string from = 5
+     */
+    from: string;
 }
 /**
  * @generated from protobuf message megrez.v1.WatchProgressRequest
  */
 export interface WatchProgressRequest {
     /**
+     * Scope, as in PlanRebalanceRequest; of no matter when a job is named.
+     *
      * @generated from protobuf field: string vpc = 1
      */
     vpc: string;
@@ -200,12 +296,18 @@ export interface WatchProgressRequest {
      * @generated from protobuf field: string subnet = 2
      */
     subnet: string;
+    /**
+     * @generated from protobuf field: uint64 job = 3
+     */
+    job: number;
 }
 /**
  * @generated from protobuf message megrez.v1.ShardProgress
  */
 export interface ShardProgress {
     /**
+     * Slots that get another holder, in all, and those that have arrived and left their old one.
+     *
      * @generated from protobuf field: uint32 total = 1
      */
     total: number;
@@ -214,22 +316,328 @@ export interface ShardProgress {
      */
     done: number;
     /**
+     * Those on their way, at most 256 of them.
+     *
      * @generated from protobuf field: repeated megrez.v1.SlotMove moving = 3
      */
     moving: SlotMove[];
+    /**
+     * As the job is now; absent when a scope is watched.
+     *
+     * @generated from protobuf field: megrez.v1.ShardJob job = 4
+     */
+    job?: ShardJob;
+    /**
+     * @generated from protobuf field: uint32 tables_total = 5
+     */
+    tablesTotal: number;
+    /**
+     * @generated from protobuf field: uint32 tables_done = 6
+     */
+    tablesDone: number;
+    /**
+     * Why nothing moves although something should, e.g. hosts that have not acknowledged; empty when all is well.
+     *
+     * @generated from protobuf field: repeated string waiting = 7
+     */
+    waiting: string[];
+}
+/**
+ * Value of `jobs/<id>`.
+ *
+ * @generated from protobuf message megrez.v1.ShardJob
+ */
+export interface ShardJob {
+    /**
+     * From 1, never reused.
+     *
+     * @generated from protobuf field: uint64 id = 1
+     */
+    id: number;
+    /**
+     * @generated from protobuf field: megrez.v1.JobKind kind = 2
+     */
+    kind: JobKind;
+    /**
+     * @generated from protobuf field: megrez.v1.JobState state = 3
+     */
+    state: JobState;
+    /**
+     * Scope of a rebalance, table of a move.
+     *
+     * @generated from protobuf field: string vpc = 4
+     */
+    vpc: string;
+    /**
+     * @generated from protobuf field: string subnet = 5
+     */
+    subnet: string;
+    /**
+     * Drained, undrained, or where slots move to.
+     *
+     * @generated from protobuf field: string host = 6
+     */
+    host: string;
+    /**
+     * @generated from protobuf field: repeated uint32 slots = 7
+     */
+    slots: number[];
+    /**
+     * @generated from protobuf field: string from = 8
+     */
+    from: string;
+    /**
+     * @generated from protobuf field: uint64 created_at_ms = 9
+     */
+    createdAtMs: number;
+    /**
+     * @generated from protobuf field: uint64 finished_at_ms = 10
+     */
+    finishedAtMs: number;
+    /**
+     * As planned.
+     *
+     * @generated from protobuf field: uint32 total = 11
+     */
+    total: number;
+    /**
+     * @generated from protobuf field: uint32 tables = 12
+     */
+    tables: number;
+    /**
+     * What a person should know: why it failed, or what it fell short of.
+     *
+     * @generated from protobuf field: string message = 13
+     */
+    message: string;
+}
+/**
+ * @generated from protobuf message megrez.v1.ListJobsRequest
+ */
+export interface ListJobsRequest {
+    /**
+     * Only those that have not ended.
+     *
+     * @generated from protobuf field: bool active = 1
+     */
+    active: boolean;
+}
+/**
+ * @generated from protobuf message megrez.v1.ListJobsResponse
+ */
+export interface ListJobsResponse {
+    /**
+     * @generated from protobuf field: repeated megrez.v1.ShardJob jobs = 1
+     */
+    jobs: ShardJob[];
+}
+/**
+ * @generated from protobuf message megrez.v1.PauseJobRequest
+ */
+export interface PauseJobRequest {
+    /**
+     * @generated from protobuf field: uint64 job = 1
+     */
+    job: number;
+}
+/**
+ * @generated from protobuf message megrez.v1.ResumeJobRequest
+ */
+export interface ResumeJobRequest {
+    /**
+     * @generated from protobuf field: uint64 job = 1
+     */
+    job: number;
+}
+/**
+ * @generated from protobuf message megrez.v1.CancelJobRequest
+ */
+export interface CancelJobRequest {
+    /**
+     * @generated from protobuf field: uint64 job = 1
+     */
+    job: number;
+}
+/**
+ * Value of `slot-plans/<vni>/<subnet>`: where the slots of a table shall be. Only the leader writes it; the table and its
+ * plan together say what comes next.
+ *
+ * @generated from protobuf message megrez.v1.SlotPlan
+ */
+export interface SlotPlan {
+    /**
+     * @generated from protobuf field: uint32 vni = 1
+     */
+    vni: number;
+    /**
+     * @generated from protobuf field: uint32 subnet = 2
+     */
+    subnet: number;
+    /**
+     * 0 for what the leader does by itself: another number of bouncers, a host that died.
+     *
+     * @generated from protobuf field: uint64 job = 3
+     */
+    job: number;
+    /**
+     * @generated from protobuf field: string why = 4
+     */
+    why: string;
+    /**
+     * The owner hosts as they shall be; `slots` refers to them.
+     *
+     * @generated from protobuf field: repeated megrez.v1.SlotOwner owners = 5
+     */
+    owners: SlotOwner[];
+    /**
+     * 256, by slot number.
+     *
+     * @generated from protobuf field: repeated megrez.v1.PlannedSlot slots = 6
+     */
+    slots: PlannedSlot[];
+    /**
+     * Nothing sets out any more, and what differs from the wish is meant to be: slots were moved by hand, or a job was
+     * cancelled.
+     *
+     * @generated from protobuf field: bool settled = 7
+     */
+    settled: boolean;
+    /**
+     * The wish as it was, so that a change of it is noticed.
+     *
+     * @generated from protobuf field: uint32 bouncers = 8
+     */
+    bouncers: number;
+    /**
+     * @generated from protobuf field: repeated string bouncer_hosts = 9
+     */
+    bouncerHosts: string[];
+    /**
+     * Slots that get another holder, as planned.
+     *
+     * @generated from protobuf field: uint32 total = 10
+     */
+    total: number;
+}
+/**
+ * @generated from protobuf message megrez.v1.PlannedSlot
+ */
+export interface PlannedSlot {
+    /**
+     * Positions in SlotPlan.owners, primary first.
+     *
+     * @generated from protobuf field: repeated uint32 owners = 1
+     */
+    owners: number[];
+}
+/**
+ * Value of `leader`, a leased key: every transaction of the leader compares its create_revision.
+ *
+ * @generated from protobuf message megrez.v1.LeaderRecord
+ */
+export interface LeaderRecord {
+    /**
+     * Of the controller.
+     *
+     * @generated from protobuf field: string incarnation = 1
+     */
+    incarnation: string;
+}
+/**
+ * Value of `counters/job`: the highest job id given out. Whoever makes a job compares it.
+ *
+ * @generated from protobuf message megrez.v1.JobCounter
+ */
+export interface JobCounter {
+    /**
+     * @generated from protobuf field: uint64 id = 1
+     */
+    id: number;
+}
+/**
+ * @generated from protobuf enum megrez.v1.JobKind
+ */
+export enum JobKind {
+    /**
+     * @generated from protobuf enum value: JOB_KIND_UNSPECIFIED = 0;
+     */
+    UNSPECIFIED = 0,
+    /**
+     * @generated from protobuf enum value: JOB_KIND_REBALANCE = 1;
+     */
+    REBALANCE = 1,
+    /**
+     * @generated from protobuf enum value: JOB_KIND_DRAIN = 2;
+     */
+    DRAIN = 2,
+    /**
+     * @generated from protobuf enum value: JOB_KIND_UNDRAIN = 3;
+     */
+    UNDRAIN = 3,
+    /**
+     * @generated from protobuf enum value: JOB_KIND_MOVE = 4;
+     */
+    MOVE = 4
+}
+/**
+ * @generated from protobuf enum megrez.v1.JobState
+ */
+export enum JobState {
+    /**
+     * @generated from protobuf enum value: JOB_STATE_UNSPECIFIED = 0;
+     */
+    UNSPECIFIED = 0,
+    /**
+     * Stored; the leader has not planned it yet.
+     *
+     * @generated from protobuf enum value: JOB_STATE_PENDING = 1;
+     */
+    PENDING = 1,
+    /**
+     * @generated from protobuf enum value: JOB_STATE_RUNNING = 2;
+     */
+    RUNNING = 2,
+    /**
+     * @generated from protobuf enum value: JOB_STATE_PAUSED = 3;
+     */
+    PAUSED = 3,
+    /**
+     * Slots on their way come to rest.
+     *
+     * @generated from protobuf enum value: JOB_STATE_CANCELLING = 4;
+     */
+    CANCELLING = 4,
+    /**
+     * @generated from protobuf enum value: JOB_STATE_DONE = 5;
+     */
+    DONE = 5,
+    /**
+     * @generated from protobuf enum value: JOB_STATE_CANCELLED = 6;
+     */
+    CANCELLED = 6,
+    /**
+     * `message` says why.
+     *
+     * @generated from protobuf enum value: JOB_STATE_FAILED = 7;
+     */
+    FAILED = 7
 }
 // @generated message type with reflection information, may provide speed optimized methods
 class ListShardsRequest$Type extends MessageType<ListShardsRequest> {
     constructor() {
         super("megrez.v1.ListShardsRequest", [
             { no: 1, name: "vpc", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
-            { no: 2, name: "subnet", kind: "scalar", T: 9 /*ScalarType.STRING*/ }
+            { no: 2, name: "subnet", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 3, name: "host", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 4, name: "without_entries", kind: "scalar", T: 8 /*ScalarType.BOOL*/ }
         ]);
     }
     create(value?: PartialMessage<ListShardsRequest>): ListShardsRequest {
         const message = globalThis.Object.create((this.messagePrototype!));
         message.vpc = "";
         message.subnet = "";
+        message.host = "";
+        message.withoutEntries = false;
         if (value !== undefined)
             reflectionMergePartial<ListShardsRequest>(this, message, value);
         return message;
@@ -244,6 +652,12 @@ class ListShardsRequest$Type extends MessageType<ListShardsRequest> {
                     break;
                 case /* string subnet */ 2:
                     message.subnet = reader.string();
+                    break;
+                case /* string host */ 3:
+                    message.host = reader.string();
+                    break;
+                case /* bool without_entries */ 4:
+                    message.withoutEntries = reader.bool();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -263,6 +677,12 @@ class ListShardsRequest$Type extends MessageType<ListShardsRequest> {
         /* string subnet = 2; */
         if (message.subnet !== "")
             writer.tag(2, WireType.LengthDelimited).string(message.subnet);
+        /* string host = 3; */
+        if (message.host !== "")
+            writer.tag(3, WireType.LengthDelimited).string(message.host);
+        /* bool without_entries = 4; */
+        if (message.withoutEntries !== false)
+            writer.tag(4, WireType.Varint).bool(message.withoutEntries);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
@@ -331,7 +751,13 @@ class Shard$Type extends MessageType<Shard> {
             { no: 5, name: "primary_slots", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
             { no: 6, name: "secondary_slots", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
             { no: 7, name: "entries", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
-            { no: 8, name: "slots", kind: "scalar", repeat: 1 /*RepeatType.PACKED*/, T: 13 /*ScalarType.UINT32*/ }
+            { no: 8, name: "slots", kind: "scalar", repeat: 1 /*RepeatType.PACKED*/, T: 13 /*ScalarType.UINT32*/ },
+            { no: 9, name: "loading_slots", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 10, name: "leaving_slots", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 11, name: "lookups_per_second", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 12, name: "state", kind: "enum", T: () => ["megrez.v1.SlotState", SlotState, "SLOT_STATE_"] },
+            { no: 13, name: "attached", kind: "scalar", T: 8 /*ScalarType.BOOL*/ },
+            { no: 14, name: "job", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ }
         ]);
     }
     create(value?: PartialMessage<Shard>): Shard {
@@ -344,6 +770,12 @@ class Shard$Type extends MessageType<Shard> {
         message.secondarySlots = 0;
         message.entries = 0;
         message.slots = [];
+        message.loadingSlots = 0;
+        message.leavingSlots = 0;
+        message.lookupsPerSecond = 0;
+        message.state = 0;
+        message.attached = false;
+        message.job = 0;
         if (value !== undefined)
             reflectionMergePartial<Shard>(this, message, value);
         return message;
@@ -380,6 +812,24 @@ class Shard$Type extends MessageType<Shard> {
                             message.slots.push(reader.uint32());
                     else
                         message.slots.push(reader.uint32());
+                    break;
+                case /* uint32 loading_slots */ 9:
+                    message.loadingSlots = reader.uint32();
+                    break;
+                case /* uint32 leaving_slots */ 10:
+                    message.leavingSlots = reader.uint32();
+                    break;
+                case /* uint32 lookups_per_second */ 11:
+                    message.lookupsPerSecond = reader.uint32();
+                    break;
+                case /* megrez.v1.SlotState state */ 12:
+                    message.state = reader.int32();
+                    break;
+                case /* bool attached */ 13:
+                    message.attached = reader.bool();
+                    break;
+                case /* uint64 job */ 14:
+                    message.job = reader.uint64().toNumber();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -421,6 +871,24 @@ class Shard$Type extends MessageType<Shard> {
                 writer.uint32(message.slots[i]);
             writer.join();
         }
+        /* uint32 loading_slots = 9; */
+        if (message.loadingSlots !== 0)
+            writer.tag(9, WireType.Varint).uint32(message.loadingSlots);
+        /* uint32 leaving_slots = 10; */
+        if (message.leavingSlots !== 0)
+            writer.tag(10, WireType.Varint).uint32(message.leavingSlots);
+        /* uint32 lookups_per_second = 11; */
+        if (message.lookupsPerSecond !== 0)
+            writer.tag(11, WireType.Varint).uint32(message.lookupsPerSecond);
+        /* megrez.v1.SlotState state = 12; */
+        if (message.state !== 0)
+            writer.tag(12, WireType.Varint).int32(message.state);
+        /* bool attached = 13; */
+        if (message.attached !== false)
+            writer.tag(13, WireType.Varint).bool(message.attached);
+        /* uint64 job = 14; */
+        if (message.job !== 0)
+            writer.tag(14, WireType.Varint).uint64(message.job);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
@@ -490,12 +958,16 @@ export const PlanRebalanceRequest = new PlanRebalanceRequest$Type();
 class PlanRebalanceResponse$Type extends MessageType<PlanRebalanceResponse> {
     constructor() {
         super("megrez.v1.PlanRebalanceResponse", [
-            { no: 1, name: "moves", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => SlotMove }
+            { no: 1, name: "moves", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => SlotMove },
+            { no: 2, name: "entries", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
+            { no: 3, name: "problems", kind: "scalar", repeat: 2 /*RepeatType.UNPACKED*/, T: 9 /*ScalarType.STRING*/ }
         ]);
     }
     create(value?: PartialMessage<PlanRebalanceResponse>): PlanRebalanceResponse {
         const message = globalThis.Object.create((this.messagePrototype!));
         message.moves = [];
+        message.entries = 0;
+        message.problems = [];
         if (value !== undefined)
             reflectionMergePartial<PlanRebalanceResponse>(this, message, value);
         return message;
@@ -507,6 +979,12 @@ class PlanRebalanceResponse$Type extends MessageType<PlanRebalanceResponse> {
             switch (fieldNo) {
                 case /* repeated megrez.v1.SlotMove moves */ 1:
                     message.moves.push(SlotMove.internalBinaryRead(reader, reader.uint32(), options));
+                    break;
+                case /* uint64 entries */ 2:
+                    message.entries = reader.uint64().toNumber();
+                    break;
+                case /* repeated string problems */ 3:
+                    message.problems.push(reader.string());
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -523,6 +1001,12 @@ class PlanRebalanceResponse$Type extends MessageType<PlanRebalanceResponse> {
         /* repeated megrez.v1.SlotMove moves = 1; */
         for (let i = 0; i < message.moves.length; i++)
             SlotMove.internalBinaryWrite(message.moves[i], writer.tag(1, WireType.LengthDelimited).fork(), options).join();
+        /* uint64 entries = 2; */
+        if (message.entries !== 0)
+            writer.tag(2, WireType.Varint).uint64(message.entries);
+        /* repeated string problems = 3; */
+        for (let i = 0; i < message.problems.length; i++)
+            writer.tag(3, WireType.LengthDelimited).string(message.problems[i]);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
@@ -784,7 +1268,8 @@ class MoveSlotsRequest$Type extends MessageType<MoveSlotsRequest> {
             { no: 1, name: "vpc", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
             { no: 2, name: "subnet", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
             { no: 3, name: "slots", kind: "scalar", repeat: 1 /*RepeatType.PACKED*/, T: 13 /*ScalarType.UINT32*/ },
-            { no: 4, name: "to", kind: "scalar", T: 9 /*ScalarType.STRING*/ }
+            { no: 4, name: "to", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 5, name: "from", kind: "scalar", T: 9 /*ScalarType.STRING*/ }
         ]);
     }
     create(value?: PartialMessage<MoveSlotsRequest>): MoveSlotsRequest {
@@ -793,6 +1278,7 @@ class MoveSlotsRequest$Type extends MessageType<MoveSlotsRequest> {
         message.subnet = "";
         message.slots = [];
         message.to = "";
+        message.from = "";
         if (value !== undefined)
             reflectionMergePartial<MoveSlotsRequest>(this, message, value);
         return message;
@@ -817,6 +1303,9 @@ class MoveSlotsRequest$Type extends MessageType<MoveSlotsRequest> {
                     break;
                 case /* string to */ 4:
                     message.to = reader.string();
+                    break;
+                case /* string from */ 5:
+                    message.from = reader.string();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -846,6 +1335,9 @@ class MoveSlotsRequest$Type extends MessageType<MoveSlotsRequest> {
         /* string to = 4; */
         if (message.to !== "")
             writer.tag(4, WireType.LengthDelimited).string(message.to);
+        /* string from = 5; */
+        if (message.from !== "")
+            writer.tag(5, WireType.LengthDelimited).string(message.from);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
@@ -861,13 +1353,15 @@ class WatchProgressRequest$Type extends MessageType<WatchProgressRequest> {
     constructor() {
         super("megrez.v1.WatchProgressRequest", [
             { no: 1, name: "vpc", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
-            { no: 2, name: "subnet", kind: "scalar", T: 9 /*ScalarType.STRING*/ }
+            { no: 2, name: "subnet", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 3, name: "job", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ }
         ]);
     }
     create(value?: PartialMessage<WatchProgressRequest>): WatchProgressRequest {
         const message = globalThis.Object.create((this.messagePrototype!));
         message.vpc = "";
         message.subnet = "";
+        message.job = 0;
         if (value !== undefined)
             reflectionMergePartial<WatchProgressRequest>(this, message, value);
         return message;
@@ -882,6 +1376,9 @@ class WatchProgressRequest$Type extends MessageType<WatchProgressRequest> {
                     break;
                 case /* string subnet */ 2:
                     message.subnet = reader.string();
+                    break;
+                case /* uint64 job */ 3:
+                    message.job = reader.uint64().toNumber();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -901,6 +1398,9 @@ class WatchProgressRequest$Type extends MessageType<WatchProgressRequest> {
         /* string subnet = 2; */
         if (message.subnet !== "")
             writer.tag(2, WireType.LengthDelimited).string(message.subnet);
+        /* uint64 job = 3; */
+        if (message.job !== 0)
+            writer.tag(3, WireType.Varint).uint64(message.job);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
@@ -917,7 +1417,11 @@ class ShardProgress$Type extends MessageType<ShardProgress> {
         super("megrez.v1.ShardProgress", [
             { no: 1, name: "total", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
             { no: 2, name: "done", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
-            { no: 3, name: "moving", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => SlotMove }
+            { no: 3, name: "moving", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => SlotMove },
+            { no: 4, name: "job", kind: "message", T: () => ShardJob },
+            { no: 5, name: "tables_total", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 6, name: "tables_done", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 7, name: "waiting", kind: "scalar", repeat: 2 /*RepeatType.UNPACKED*/, T: 9 /*ScalarType.STRING*/ }
         ]);
     }
     create(value?: PartialMessage<ShardProgress>): ShardProgress {
@@ -925,6 +1429,9 @@ class ShardProgress$Type extends MessageType<ShardProgress> {
         message.total = 0;
         message.done = 0;
         message.moving = [];
+        message.tablesTotal = 0;
+        message.tablesDone = 0;
+        message.waiting = [];
         if (value !== undefined)
             reflectionMergePartial<ShardProgress>(this, message, value);
         return message;
@@ -942,6 +1449,18 @@ class ShardProgress$Type extends MessageType<ShardProgress> {
                     break;
                 case /* repeated megrez.v1.SlotMove moving */ 3:
                     message.moving.push(SlotMove.internalBinaryRead(reader, reader.uint32(), options));
+                    break;
+                case /* megrez.v1.ShardJob job */ 4:
+                    message.job = ShardJob.internalBinaryRead(reader, reader.uint32(), options, message.job);
+                    break;
+                case /* uint32 tables_total */ 5:
+                    message.tablesTotal = reader.uint32();
+                    break;
+                case /* uint32 tables_done */ 6:
+                    message.tablesDone = reader.uint32();
+                    break;
+                case /* repeated string waiting */ 7:
+                    message.waiting.push(reader.string());
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -964,6 +1483,18 @@ class ShardProgress$Type extends MessageType<ShardProgress> {
         /* repeated megrez.v1.SlotMove moving = 3; */
         for (let i = 0; i < message.moving.length; i++)
             SlotMove.internalBinaryWrite(message.moving[i], writer.tag(3, WireType.LengthDelimited).fork(), options).join();
+        /* megrez.v1.ShardJob job = 4; */
+        if (message.job)
+            ShardJob.internalBinaryWrite(message.job, writer.tag(4, WireType.LengthDelimited).fork(), options).join();
+        /* uint32 tables_total = 5; */
+        if (message.tablesTotal !== 0)
+            writer.tag(5, WireType.Varint).uint32(message.tablesTotal);
+        /* uint32 tables_done = 6; */
+        if (message.tablesDone !== 0)
+            writer.tag(6, WireType.Varint).uint32(message.tablesDone);
+        /* repeated string waiting = 7; */
+        for (let i = 0; i < message.waiting.length; i++)
+            writer.tag(7, WireType.LengthDelimited).string(message.waiting[i]);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
@@ -974,6 +1505,660 @@ class ShardProgress$Type extends MessageType<ShardProgress> {
  * @generated MessageType for protobuf message megrez.v1.ShardProgress
  */
 export const ShardProgress = new ShardProgress$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class ShardJob$Type extends MessageType<ShardJob> {
+    constructor() {
+        super("megrez.v1.ShardJob", [
+            { no: 1, name: "id", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
+            { no: 2, name: "kind", kind: "enum", T: () => ["megrez.v1.JobKind", JobKind, "JOB_KIND_"] },
+            { no: 3, name: "state", kind: "enum", T: () => ["megrez.v1.JobState", JobState, "JOB_STATE_"] },
+            { no: 4, name: "vpc", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 5, name: "subnet", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 6, name: "host", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 7, name: "slots", kind: "scalar", repeat: 1 /*RepeatType.PACKED*/, T: 13 /*ScalarType.UINT32*/ },
+            { no: 8, name: "from", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 9, name: "created_at_ms", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
+            { no: 10, name: "finished_at_ms", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
+            { no: 11, name: "total", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 12, name: "tables", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 13, name: "message", kind: "scalar", T: 9 /*ScalarType.STRING*/ }
+        ]);
+    }
+    create(value?: PartialMessage<ShardJob>): ShardJob {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.id = 0;
+        message.kind = 0;
+        message.state = 0;
+        message.vpc = "";
+        message.subnet = "";
+        message.host = "";
+        message.slots = [];
+        message.from = "";
+        message.createdAtMs = 0;
+        message.finishedAtMs = 0;
+        message.total = 0;
+        message.tables = 0;
+        message.message = "";
+        if (value !== undefined)
+            reflectionMergePartial<ShardJob>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: ShardJob): ShardJob {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* uint64 id */ 1:
+                    message.id = reader.uint64().toNumber();
+                    break;
+                case /* megrez.v1.JobKind kind */ 2:
+                    message.kind = reader.int32();
+                    break;
+                case /* megrez.v1.JobState state */ 3:
+                    message.state = reader.int32();
+                    break;
+                case /* string vpc */ 4:
+                    message.vpc = reader.string();
+                    break;
+                case /* string subnet */ 5:
+                    message.subnet = reader.string();
+                    break;
+                case /* string host */ 6:
+                    message.host = reader.string();
+                    break;
+                case /* repeated uint32 slots */ 7:
+                    if (wireType === WireType.LengthDelimited)
+                        for (let e = reader.int32() + reader.pos; reader.pos < e;)
+                            message.slots.push(reader.uint32());
+                    else
+                        message.slots.push(reader.uint32());
+                    break;
+                case /* string from */ 8:
+                    message.from = reader.string();
+                    break;
+                case /* uint64 created_at_ms */ 9:
+                    message.createdAtMs = reader.uint64().toNumber();
+                    break;
+                case /* uint64 finished_at_ms */ 10:
+                    message.finishedAtMs = reader.uint64().toNumber();
+                    break;
+                case /* uint32 total */ 11:
+                    message.total = reader.uint32();
+                    break;
+                case /* uint32 tables */ 12:
+                    message.tables = reader.uint32();
+                    break;
+                case /* string message */ 13:
+                    message.message = reader.string();
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: ShardJob, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* uint64 id = 1; */
+        if (message.id !== 0)
+            writer.tag(1, WireType.Varint).uint64(message.id);
+        /* megrez.v1.JobKind kind = 2; */
+        if (message.kind !== 0)
+            writer.tag(2, WireType.Varint).int32(message.kind);
+        /* megrez.v1.JobState state = 3; */
+        if (message.state !== 0)
+            writer.tag(3, WireType.Varint).int32(message.state);
+        /* string vpc = 4; */
+        if (message.vpc !== "")
+            writer.tag(4, WireType.LengthDelimited).string(message.vpc);
+        /* string subnet = 5; */
+        if (message.subnet !== "")
+            writer.tag(5, WireType.LengthDelimited).string(message.subnet);
+        /* string host = 6; */
+        if (message.host !== "")
+            writer.tag(6, WireType.LengthDelimited).string(message.host);
+        /* repeated uint32 slots = 7; */
+        if (message.slots.length) {
+            writer.tag(7, WireType.LengthDelimited).fork();
+            for (let i = 0; i < message.slots.length; i++)
+                writer.uint32(message.slots[i]);
+            writer.join();
+        }
+        /* string from = 8; */
+        if (message.from !== "")
+            writer.tag(8, WireType.LengthDelimited).string(message.from);
+        /* uint64 created_at_ms = 9; */
+        if (message.createdAtMs !== 0)
+            writer.tag(9, WireType.Varint).uint64(message.createdAtMs);
+        /* uint64 finished_at_ms = 10; */
+        if (message.finishedAtMs !== 0)
+            writer.tag(10, WireType.Varint).uint64(message.finishedAtMs);
+        /* uint32 total = 11; */
+        if (message.total !== 0)
+            writer.tag(11, WireType.Varint).uint32(message.total);
+        /* uint32 tables = 12; */
+        if (message.tables !== 0)
+            writer.tag(12, WireType.Varint).uint32(message.tables);
+        /* string message = 13; */
+        if (message.message !== "")
+            writer.tag(13, WireType.LengthDelimited).string(message.message);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.ShardJob
+ */
+export const ShardJob = new ShardJob$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class ListJobsRequest$Type extends MessageType<ListJobsRequest> {
+    constructor() {
+        super("megrez.v1.ListJobsRequest", [
+            { no: 1, name: "active", kind: "scalar", T: 8 /*ScalarType.BOOL*/ }
+        ]);
+    }
+    create(value?: PartialMessage<ListJobsRequest>): ListJobsRequest {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.active = false;
+        if (value !== undefined)
+            reflectionMergePartial<ListJobsRequest>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: ListJobsRequest): ListJobsRequest {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* bool active */ 1:
+                    message.active = reader.bool();
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: ListJobsRequest, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* bool active = 1; */
+        if (message.active !== false)
+            writer.tag(1, WireType.Varint).bool(message.active);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.ListJobsRequest
+ */
+export const ListJobsRequest = new ListJobsRequest$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class ListJobsResponse$Type extends MessageType<ListJobsResponse> {
+    constructor() {
+        super("megrez.v1.ListJobsResponse", [
+            { no: 1, name: "jobs", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => ShardJob }
+        ]);
+    }
+    create(value?: PartialMessage<ListJobsResponse>): ListJobsResponse {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.jobs = [];
+        if (value !== undefined)
+            reflectionMergePartial<ListJobsResponse>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: ListJobsResponse): ListJobsResponse {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* repeated megrez.v1.ShardJob jobs */ 1:
+                    message.jobs.push(ShardJob.internalBinaryRead(reader, reader.uint32(), options));
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: ListJobsResponse, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* repeated megrez.v1.ShardJob jobs = 1; */
+        for (let i = 0; i < message.jobs.length; i++)
+            ShardJob.internalBinaryWrite(message.jobs[i], writer.tag(1, WireType.LengthDelimited).fork(), options).join();
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.ListJobsResponse
+ */
+export const ListJobsResponse = new ListJobsResponse$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class PauseJobRequest$Type extends MessageType<PauseJobRequest> {
+    constructor() {
+        super("megrez.v1.PauseJobRequest", [
+            { no: 1, name: "job", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ }
+        ]);
+    }
+    create(value?: PartialMessage<PauseJobRequest>): PauseJobRequest {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.job = 0;
+        if (value !== undefined)
+            reflectionMergePartial<PauseJobRequest>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: PauseJobRequest): PauseJobRequest {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* uint64 job */ 1:
+                    message.job = reader.uint64().toNumber();
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: PauseJobRequest, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* uint64 job = 1; */
+        if (message.job !== 0)
+            writer.tag(1, WireType.Varint).uint64(message.job);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.PauseJobRequest
+ */
+export const PauseJobRequest = new PauseJobRequest$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class ResumeJobRequest$Type extends MessageType<ResumeJobRequest> {
+    constructor() {
+        super("megrez.v1.ResumeJobRequest", [
+            { no: 1, name: "job", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ }
+        ]);
+    }
+    create(value?: PartialMessage<ResumeJobRequest>): ResumeJobRequest {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.job = 0;
+        if (value !== undefined)
+            reflectionMergePartial<ResumeJobRequest>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: ResumeJobRequest): ResumeJobRequest {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* uint64 job */ 1:
+                    message.job = reader.uint64().toNumber();
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: ResumeJobRequest, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* uint64 job = 1; */
+        if (message.job !== 0)
+            writer.tag(1, WireType.Varint).uint64(message.job);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.ResumeJobRequest
+ */
+export const ResumeJobRequest = new ResumeJobRequest$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class CancelJobRequest$Type extends MessageType<CancelJobRequest> {
+    constructor() {
+        super("megrez.v1.CancelJobRequest", [
+            { no: 1, name: "job", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ }
+        ]);
+    }
+    create(value?: PartialMessage<CancelJobRequest>): CancelJobRequest {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.job = 0;
+        if (value !== undefined)
+            reflectionMergePartial<CancelJobRequest>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: CancelJobRequest): CancelJobRequest {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* uint64 job */ 1:
+                    message.job = reader.uint64().toNumber();
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: CancelJobRequest, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* uint64 job = 1; */
+        if (message.job !== 0)
+            writer.tag(1, WireType.Varint).uint64(message.job);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.CancelJobRequest
+ */
+export const CancelJobRequest = new CancelJobRequest$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class SlotPlan$Type extends MessageType<SlotPlan> {
+    constructor() {
+        super("megrez.v1.SlotPlan", [
+            { no: 1, name: "vni", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 2, name: "subnet", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 3, name: "job", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
+            { no: 4, name: "why", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 5, name: "owners", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => SlotOwner },
+            { no: 6, name: "slots", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => PlannedSlot },
+            { no: 7, name: "settled", kind: "scalar", T: 8 /*ScalarType.BOOL*/ },
+            { no: 8, name: "bouncers", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 9, name: "bouncer_hosts", kind: "scalar", repeat: 2 /*RepeatType.UNPACKED*/, T: 9 /*ScalarType.STRING*/ },
+            { no: 10, name: "total", kind: "scalar", T: 13 /*ScalarType.UINT32*/ }
+        ]);
+    }
+    create(value?: PartialMessage<SlotPlan>): SlotPlan {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.vni = 0;
+        message.subnet = 0;
+        message.job = 0;
+        message.why = "";
+        message.owners = [];
+        message.slots = [];
+        message.settled = false;
+        message.bouncers = 0;
+        message.bouncerHosts = [];
+        message.total = 0;
+        if (value !== undefined)
+            reflectionMergePartial<SlotPlan>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: SlotPlan): SlotPlan {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* uint32 vni */ 1:
+                    message.vni = reader.uint32();
+                    break;
+                case /* uint32 subnet */ 2:
+                    message.subnet = reader.uint32();
+                    break;
+                case /* uint64 job */ 3:
+                    message.job = reader.uint64().toNumber();
+                    break;
+                case /* string why */ 4:
+                    message.why = reader.string();
+                    break;
+                case /* repeated megrez.v1.SlotOwner owners */ 5:
+                    message.owners.push(SlotOwner.internalBinaryRead(reader, reader.uint32(), options));
+                    break;
+                case /* repeated megrez.v1.PlannedSlot slots */ 6:
+                    message.slots.push(PlannedSlot.internalBinaryRead(reader, reader.uint32(), options));
+                    break;
+                case /* bool settled */ 7:
+                    message.settled = reader.bool();
+                    break;
+                case /* uint32 bouncers */ 8:
+                    message.bouncers = reader.uint32();
+                    break;
+                case /* repeated string bouncer_hosts */ 9:
+                    message.bouncerHosts.push(reader.string());
+                    break;
+                case /* uint32 total */ 10:
+                    message.total = reader.uint32();
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: SlotPlan, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* uint32 vni = 1; */
+        if (message.vni !== 0)
+            writer.tag(1, WireType.Varint).uint32(message.vni);
+        /* uint32 subnet = 2; */
+        if (message.subnet !== 0)
+            writer.tag(2, WireType.Varint).uint32(message.subnet);
+        /* uint64 job = 3; */
+        if (message.job !== 0)
+            writer.tag(3, WireType.Varint).uint64(message.job);
+        /* string why = 4; */
+        if (message.why !== "")
+            writer.tag(4, WireType.LengthDelimited).string(message.why);
+        /* repeated megrez.v1.SlotOwner owners = 5; */
+        for (let i = 0; i < message.owners.length; i++)
+            SlotOwner.internalBinaryWrite(message.owners[i], writer.tag(5, WireType.LengthDelimited).fork(), options).join();
+        /* repeated megrez.v1.PlannedSlot slots = 6; */
+        for (let i = 0; i < message.slots.length; i++)
+            PlannedSlot.internalBinaryWrite(message.slots[i], writer.tag(6, WireType.LengthDelimited).fork(), options).join();
+        /* bool settled = 7; */
+        if (message.settled !== false)
+            writer.tag(7, WireType.Varint).bool(message.settled);
+        /* uint32 bouncers = 8; */
+        if (message.bouncers !== 0)
+            writer.tag(8, WireType.Varint).uint32(message.bouncers);
+        /* repeated string bouncer_hosts = 9; */
+        for (let i = 0; i < message.bouncerHosts.length; i++)
+            writer.tag(9, WireType.LengthDelimited).string(message.bouncerHosts[i]);
+        /* uint32 total = 10; */
+        if (message.total !== 0)
+            writer.tag(10, WireType.Varint).uint32(message.total);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.SlotPlan
+ */
+export const SlotPlan = new SlotPlan$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class PlannedSlot$Type extends MessageType<PlannedSlot> {
+    constructor() {
+        super("megrez.v1.PlannedSlot", [
+            { no: 1, name: "owners", kind: "scalar", repeat: 1 /*RepeatType.PACKED*/, T: 13 /*ScalarType.UINT32*/ }
+        ]);
+    }
+    create(value?: PartialMessage<PlannedSlot>): PlannedSlot {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.owners = [];
+        if (value !== undefined)
+            reflectionMergePartial<PlannedSlot>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: PlannedSlot): PlannedSlot {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* repeated uint32 owners */ 1:
+                    if (wireType === WireType.LengthDelimited)
+                        for (let e = reader.int32() + reader.pos; reader.pos < e;)
+                            message.owners.push(reader.uint32());
+                    else
+                        message.owners.push(reader.uint32());
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: PlannedSlot, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* repeated uint32 owners = 1; */
+        if (message.owners.length) {
+            writer.tag(1, WireType.LengthDelimited).fork();
+            for (let i = 0; i < message.owners.length; i++)
+                writer.uint32(message.owners[i]);
+            writer.join();
+        }
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.PlannedSlot
+ */
+export const PlannedSlot = new PlannedSlot$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class LeaderRecord$Type extends MessageType<LeaderRecord> {
+    constructor() {
+        super("megrez.v1.LeaderRecord", [
+            { no: 1, name: "incarnation", kind: "scalar", T: 9 /*ScalarType.STRING*/ }
+        ]);
+    }
+    create(value?: PartialMessage<LeaderRecord>): LeaderRecord {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.incarnation = "";
+        if (value !== undefined)
+            reflectionMergePartial<LeaderRecord>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: LeaderRecord): LeaderRecord {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* string incarnation */ 1:
+                    message.incarnation = reader.string();
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: LeaderRecord, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* string incarnation = 1; */
+        if (message.incarnation !== "")
+            writer.tag(1, WireType.LengthDelimited).string(message.incarnation);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.LeaderRecord
+ */
+export const LeaderRecord = new LeaderRecord$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class JobCounter$Type extends MessageType<JobCounter> {
+    constructor() {
+        super("megrez.v1.JobCounter", [
+            { no: 1, name: "id", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ }
+        ]);
+    }
+    create(value?: PartialMessage<JobCounter>): JobCounter {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.id = 0;
+        if (value !== undefined)
+            reflectionMergePartial<JobCounter>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: JobCounter): JobCounter {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* uint64 id */ 1:
+                    message.id = reader.uint64().toNumber();
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: JobCounter, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* uint64 id = 1; */
+        if (message.id !== 0)
+            writer.tag(1, WireType.Varint).uint64(message.id);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.JobCounter
+ */
+export const JobCounter = new JobCounter$Type();
 /**
  * @generated ServiceType for protobuf service megrez.v1.ShardService
  */
@@ -984,5 +2169,9 @@ export const ShardService = new ServiceType("megrez.v1.ShardService", [
     { name: "Drain", serverStreaming: true, options: {}, I: DrainRequest, O: ShardProgress },
     { name: "Undrain", serverStreaming: true, options: {}, I: UndrainRequest, O: ShardProgress },
     { name: "MoveSlots", serverStreaming: true, options: {}, I: MoveSlotsRequest, O: ShardProgress },
-    { name: "WatchProgress", serverStreaming: true, options: {}, I: WatchProgressRequest, O: ShardProgress }
+    { name: "WatchProgress", serverStreaming: true, options: {}, I: WatchProgressRequest, O: ShardProgress },
+    { name: "ListJobs", options: {}, I: ListJobsRequest, O: ListJobsResponse },
+    { name: "PauseJob", options: {}, I: PauseJobRequest, O: ShardJob },
+    { name: "ResumeJob", options: {}, I: ResumeJobRequest, O: ShardJob },
+    { name: "CancelJob", options: {}, I: CancelJobRequest, O: ShardJob }
 ]);
