@@ -20,6 +20,8 @@ import { must, type Output, type Running, run, start } from './command';
 export type Where =
   | { readonly endpoint: Endpoint }
   | { readonly host: string }
+  /** A network namespace by its path there. */
+  | { readonly host: string; readonly netns: string }
   /** The namespace of the underlay's bridge, with a port named after each host. */
   | 'underlay';
 
@@ -67,7 +69,8 @@ export async function up(options: Omit<DevUpOptions, 'dir'> = {}): Promise<TestC
       return ['nsenter', '--mount', '--net', '--target', String(pid), '--wdns=/', '--'];
     }
     if ('host' in where) {
-      return hostCommand(where.host, [], { dir });
+      const inside = 'netns' in where ? ['nsenter', `--net=${where.netns}`, '--'] : [];
+      return hostCommand(where.host, inside, { dir });
     }
     const { vpc, subnet, name, host } = where.endpoint;
     const path = `${vpc}/${subnet}/${name}`;
@@ -166,6 +169,7 @@ export async function quiet(cluster: TestCluster, ...endpoints: readonly Endpoin
 /** Paths of the programs of tools/, each compiled once per version of its source. */
 export const probe = (): string => tool('probe');
 export const tapGuest = (): string => tool('guest');
+export const flowTool = (): string => tool('flow');
 
 function tool(name: string): string {
   const source = join(import.meta.dirname, `../tools/${name}.c`);

@@ -12,6 +12,8 @@ export interface Output {
 export interface Running {
   /** Resolves when the program has printed a line that is the word; throws when it ended without. */
   said(word: string): Promise<void>;
+  /** Resolves when it has printed something more; throws when it ended. */
+  heard(): Promise<void>;
   /** What it printed so far. */
   output(): string;
   write(text: string): void;
@@ -50,6 +52,12 @@ export function start(command: readonly string[], env: NodeJS.ProcessEnv = proce
         }
         await Promise.race([once(child.stdout, 'data'), ended]);
       }
+    },
+    heard: async () => {
+      const over = ended.then(() => {
+        throw new Error(`${command.join(' ')} ended: ${stdout}${stderr}`);
+      });
+      await Promise.race([once(child.stdout, 'data'), over]);
     },
     output: () => stdout,
     write: (text) => void child.stdin.write(text),
