@@ -1,5 +1,6 @@
 import { MegrezError } from '@megrez/model';
 import { controllerSocket, type Layout } from './layout';
+import { type Underlay, underlays } from './plan';
 
 const maxHosts = 1000;
 const maxControllers = 9;
@@ -11,15 +12,24 @@ const maxSocketPath = 108;
 interface Wanted {
   readonly hosts: number;
   readonly controllers: number;
+  readonly underlay: Underlay;
   readonly underlay_mtu: number;
   readonly paths: Layout;
 }
 
 /** Refuses what cannot become a cluster on this machine, before anything is made. */
-export function validate({ hosts, controllers, underlay_mtu, paths }: Wanted): void {
+export function validate({ hosts, controllers, underlay, underlay_mtu, paths }: Wanted): void {
   within('hosts', hosts, 1, maxHosts);
   within('controllers', controllers, 1, maxControllers);
   within('underlay MTU', underlay_mtu, ...mtuRange);
+  if (!underlays.includes(underlay)) {
+    throw new MegrezError({
+      code: 'INVALID_ARGUMENT',
+      reason: 'UNKNOWN_UNDERLAY',
+      object: 'underlay',
+      message: `underlay: must be one of ${underlays.join(', ')}; got ${String(underlay)}.`,
+    });
+  }
   const socket = controllerSocket(paths, `controller-${maxControllers}`);
   if (!paths.dir.startsWith('/') || Buffer.byteLength(socket) >= maxSocketPath) {
     throw new MegrezError({

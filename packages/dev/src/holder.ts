@@ -6,36 +6,12 @@ import { availableParallelism } from 'node:os';
 import { MegrezError } from '@megrez/model';
 import { mountNamespace } from './identity';
 import { agentState, type Layout } from './layout';
-import type { Cluster, DevHost } from './plan';
+import type { Cluster } from './plan';
 import { type DevProcess, record, startHolder, tail } from './processes';
+import { cpuMask, followLinks, type UnderlayObjects, underlaySetup } from './underlay';
 
 export const underlayHolder = 'underlay';
 export const holderOf = (host: string) => `holder-${host}`;
-
-/**
- * The underlay bridge, and one veth to each host ($1 is the object of `pass`; the rest are `ip -batch` lines on stdin).
- * Afterwards it follows link events: a port whose largest MTU is below a veth's 65535 has a peer with native XDP, and only
- * with a program of its own does it receive what the peer's program transmits (docs/decisions/0003-xdp-on-veth-in-dev.md).
- */
-const underlayScript = `
-mount -t bpf bpf /sys/fs/bpf
-bpftool prog load "$1" /sys/fs/bpf/pass type xdp
-for rule in /proc/sys/net/bridge/bridge-nf-call-*tables; do [ ! -w "$rule" ] || echo 0 >"$rule"; done
-echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
-ip -batch -
-echo ready
-exec </dev/null >/dev/null
-while :; do
-  ip -details -oneline monitor link | while read -r _ port rest; do
-    port=\${port%%@*}
-    case $rest in *' xdp'*) program=yes ;; *) program=no ;; esac
-    case $rest in
-      *' maxmtu 65535 '*) [ $program = no ] || ip link set dev "$port" xdp off || : ;;
-      *' maxmtu '*) [ $program = yes ] || ip link set dev "$port" xdp pinned /sys/fs/bpf/pass || : ;;
-    esac
-  done
-  sleep 1
-done`;
 
 /**
  * One host. sysfs is mounted anew because it shows the network namespace it was mounted in. veth reorders packets by itself
@@ -52,24 +28,6 @@ for queue in /sys/class/net/eth0/queues/rx-*; do echo "$2" >"$queue/rps_cpus"; d
 echo ready
 exec sleep infinity </dev/null >/dev/null`;
 
-export const cpuMask = (cpus: number) => {
-  const words = Math.ceil(cpus / 32);
-  const top = cpus % 32 === 0 ? 0xffffffff : 2 ** (cpus % 32) - 1;
-  return [top.toString(16), ...Array.from({ length: words - 1 }, () => 'ffffffff')].join(',');
-};
-
-export function underlayBatch(hosts: readonly { readonly name: string; readonly pid: number }[], mtu: number): string {
-  const lines = [`link add underlay mtu ${mtu} type bridge mcast_snooping 0`, 'link set underlay up'];
-  for (const { name, pid } of hosts) {
-    lines.push(`link add ${name} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${pid}`);
-    lines.push(`link set ${name} master underlay up`);
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-export const hostBatch = ({ address }: DevHost) =>
-  ['link set lo up', `address add ${address}/20 dev eth0`, 'link set eth0 up', ''].join('\n');
-
 interface Holder {
   readonly process: DevProcess;
   /** Resolves when the script prints the word. */
@@ -78,9 +36,10 @@ interface Holder {
   finish(batch: string): Promise<void>;
 }
 
-/** Starts the holder of the underlay. `pass` is the object file of bpf/pass.bpf.c. */
-export function holdUnderlay(paths: Layout, cluster: Cluster, pass: string): Holder {
-  return hold(paths, cluster, underlayHolder, underlayScript, [pass]);
+/** Starts the holder of the underlay. */
+export function holdUnderlay(paths: Layout, cluster: Cluster, objects: UnderlayObjects): Holder {
+  const { script, args } = underlaySetup(cluster.underlay, objects);
+  return hold(paths, cluster, underlayHolder, `${script}${followLinks}`, args);
 }
 
 /** Starts the holder of a host; resolves when its namespaces exist. */

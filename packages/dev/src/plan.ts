@@ -1,10 +1,21 @@
 // What a cluster consists of, before any of it runs: pure.
 import { agentSocket, agentState, controllerSocket, type Layout } from './layout';
 
+export const underlays = ['bridge', 'routed', 'direct'] as const;
+/**
+ * What is between the hosts: the kernel's bridge; a router, with a subnet of its own for every host; or a switch of a few
+ * BPF instructions, where the underlay is to cost as little as can be.
+ */
+export type Underlay = (typeof underlays)[number];
+
 export interface DevHost {
   readonly name: string;
   /** Underlay address. */
   readonly address: string;
+  /** Length of its prefix. */
+  readonly prefix_bits: number;
+  /** The router, where there is one. */
+  readonly gateway?: string;
 }
 
 /** Every process of one cluster is started with these once; `restart` uses them again. */
@@ -24,15 +35,27 @@ export interface Cluster {
   readonly etcd: string;
   readonly hosts: readonly DevHost[];
   readonly controllers: readonly string[];
+  readonly underlay: Underlay;
   readonly underlay_mtu: number;
 }
 
 export const underlayPrefix = '192.168.240.0/20';
+const prefix_bits = 20;
 const firstHost = 11;
-export function planHosts(count: number): readonly DevHost[] {
+/** A subnet with room for a host and its gateway; the prefix has more of them than hosts are allowed. */
+const routed_bits = 30;
+
+/** The nth address of the prefix. */
+const nth = (n: number) => `192.168.${240 + (n >> 8)}.${n & 255}`;
+
+export function planHosts(count: number, underlay: Underlay = 'bridge'): readonly DevHost[] {
   return Array.from({ length: count }, (_, i) => {
-    const number = firstHost + i;
-    return { name: `h${i + 1}`, address: `192.168.${240 + (number >> 8)}.${number & 255}` };
+    const name = `h${i + 1}`;
+    if (underlay === 'routed') {
+      const network = (i + 1) << (32 - routed_bits);
+      return { name, address: nth(network + 2), prefix_bits: routed_bits, gateway: nth(network + 1) };
+    }
+    return { name, address: nth(firstHost + i), prefix_bits };
   });
 }
 

@@ -1,14 +1,15 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { MegrezError } from '@megrez/model';
+import type { UnderlayObjects } from './underlay';
 
 /** What a dev cluster runs. */
 export interface Program {
   /** The bundle dist/megrez.mjs. */
   readonly program: string;
   readonly etcd: string;
-  /** The object of bpf/pass.bpf.c. */
-  readonly pass: string;
+  /** Programs of the underlay's ports. */
+  readonly ports: UnderlayObjects;
   /** Where Node may keep compiled code, so that the next process starts faster. */
   readonly compile_cache: string;
 }
@@ -25,11 +26,17 @@ export function findProgram(given?: string): Program {
   if (!etcd) {
     throw missing('.cache/etcd/usr/bin/etcd', 'etcd');
   }
-  const pass = above(import.meta.dirname, ['bpf/pass.bpf.o', 'dist/bpf/pass.bpf.o']);
-  if (!pass) {
-    throw missing('dist/bpf/pass.bpf.o', 'the program of underlay ports');
+  const ports = { pass: findObject('pass'), switch: findObject('switch') };
+  return { program, etcd, ports, compile_cache: join(dirname(dirname(program)), '.cache/compile') };
+}
+
+/** The object of bpf/NAME.bpf.c. */
+function findObject(name: string): string {
+  const path = above(import.meta.dirname, [`bpf/${name}.bpf.o`, `dist/bpf/${name}.bpf.o`]);
+  if (!path) {
+    throw missing(`dist/bpf/${name}.bpf.o`, 'a program of underlay ports');
   }
-  return { program, etcd, pass, compile_cache: join(dirname(dirname(program)), '.cache/compile') };
+  return path;
 }
 
 /** The first of the names that exists in a directory or one above it. */

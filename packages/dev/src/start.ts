@@ -2,11 +2,12 @@
 import { connect } from '@megrez/client';
 import { MegrezError } from '@megrez/model';
 import { attachedHosts } from './api';
-import { holderOf, holdHost, holdUnderlay, hostBatch, underlayBatch } from './holder';
+import { holderOf, holdHost, holdUnderlay } from './holder';
 import { isAlive } from './identity';
 import { controllerSocket, type Layout } from './layout';
 import { agentArguments, type Cluster, controllerArguments, etcdArguments } from './plan';
 import { type DevProcess, mustRun, readProcess, startProcess, tail } from './processes';
+import { hostBatch, type UnderlayObjects, underlayBatch } from './underlay';
 import { freePort, isHealthy, listens, type Patience, until } from './wait';
 
 /** Waits for all, then throws the first failure: nothing may still be starting while we clean up. */
@@ -17,13 +18,13 @@ export async function settled<T extends readonly unknown[]>(
   return Promise.all(work) as Promise<T>;
 }
 
-/** Starts the hosts and wires them to the underlay. `pass` is the object file of bpf/pass.bpf.c. */
-export async function startHosts(paths: Layout, cluster: Cluster, pass: string): Promise<void> {
-  const { hosts, underlay_mtu } = cluster;
-  const underlay = holdUnderlay(paths, cluster, pass);
+/** Starts the hosts and wires them to the underlay. */
+export async function startHosts(paths: Layout, cluster: Cluster, objects: UnderlayObjects): Promise<void> {
+  const { hosts, underlay: kind, underlay_mtu } = cluster;
+  const underlay = holdUnderlay(paths, cluster, objects);
   const holders = await settled(hosts.map(({ name }) => holdHost(paths, cluster, name)));
-  const ends = hosts.map(({ name }, i) => ({ name, pid: holders[i]?.process.pid ?? 0 }));
-  await underlay.finish(underlayBatch(ends, underlay_mtu));
+  const wires = hosts.map((host, i) => ({ host, pid: holders[i]?.process.pid ?? 0 }));
+  await underlay.finish(underlayBatch(kind, wires, underlay_mtu));
   await settled(hosts.map(async (host, i) => holders[i]?.finish(hostBatch(host))));
 }
 

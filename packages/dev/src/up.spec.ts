@@ -7,7 +7,7 @@ import { devDown, dismantle } from './down';
 import { devHost, hostCommand } from './exec';
 import { isAlive, signal, withEnvironment } from './identity';
 import { type Layout, layout } from './layout';
-import { type Cluster, planHosts } from './plan';
+import { type Cluster, planHosts, type Underlay, underlays } from './plan';
 import { clusterVariable, listProcesses, readProcess } from './processes';
 import { findProgram } from './program';
 import { devSignal } from './signal';
@@ -37,9 +37,9 @@ function brokenProgram(): string {
 }
 
 /** etcd and two hosts, without controllers and agents. */
-async function half(): Promise<Cluster> {
+async function half(underlay: Underlay = 'bridge'): Promise<Cluster> {
   const program = brokenProgram();
-  const { etcd, pass, compile_cache } = findProgram(program);
+  const { etcd, ports, compile_cache } = findProgram(program);
   const cluster: Cluster = {
     version: 1,
     id: `spec-${process.pid}-${Date.now()}`,
@@ -48,13 +48,14 @@ async function half(): Promise<Cluster> {
     compile_cache,
     server: '127.0.0.1:1',
     etcd: '',
-    hosts: planHosts(2),
+    hosts: planHosts(2, underlay),
     controllers: [],
+    underlay,
     underlay_mtu: 1500,
   };
   claim(paths, cluster);
   const wait = patience(30_000, new AbortController().signal);
-  await startHosts(paths, cluster, pass);
+  await startHosts(paths, cluster, ports);
   return { ...cluster, etcd: await startEtcd(paths, cluster, etcd, wait) };
 }
 
@@ -65,9 +66,25 @@ async function inHost(host: string, ...command: string[]): Promise<string> {
   return (await child.stdout.toArray()).join('');
 }
 
-test('hosts reach each other over the underlay, each with its own bpffs, sysfs and state', async () => {
+test.each(underlays)(
+  'hosts reach each other over a %s underlay, with packets as large as its MTU',
+  async (underlay) => {
+    const { hosts } = await half(underlay);
+    for (const [from, to] of [hosts, hosts.toReversed()]) {
+      const ping = `ping -c 2 -i 0.1 -W 2 -M do -s 1472 ${to?.address} >/dev/null`;
+      expect(await devHost(from?.name ?? '', ['sh', '-c', ping], { dir: paths.dir })).toBe(0);
+    }
+  },
+);
+
+test('between routed hosts there is one hop, and it says so', async () => {
+  const { hosts } = await half('routed');
+  const answer = await inHost('h1', 'ping', '-n', '-c', '1', '-W', '2', '-t', '1', hosts[1]?.address ?? '');
+  expect(answer).toContain(`From ${hosts[0]?.gateway} icmp_seq=1 Time to live exceeded`);
+});
+
+test('each host has its own bpffs, sysfs and state', async () => {
   await half();
-  expect(await devHost('h1', ['sh', '-c', 'ping -c 1 -W 2 192.168.240.12 >/dev/null'], { dir: paths.dir })).toBe(0);
   expect(await devHost('h1', ['sh', '-c', 'exit 7'], { dir: paths.dir })).toBe(7);
   expect(await devHost('h1', ['sh', '-c', 'kill -TERM $$'], { dir: paths.dir })).toBe(143);
   expect((await inHost('h1', 'ls', '/sys/class/net')).split('\n')).toEqual(expect.arrayContaining(['eth0', 'lo']));
@@ -78,23 +95,39 @@ test('hosts reach each other over the underlay, each with its own bpffs, sysfs a
   await expect(devHost('h3', ['true'], { dir: paths.dir })).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
-test('a port of the underlay runs XDP while, and only while, its host runs native XDP', async () => {
-  await half();
-  const { pass } = findProgram();
-  const underlay = readProcess(paths, 'underlay');
-  const port = () => {
-    const link = spawnSync('nsenter', ['--net', '--target', String(underlay?.pid), 'ip', 'link', 'show', 'dev', 'h1']);
-    return link.stdout.toString().includes(' xdp ');
-  };
-  const eth0 = (...xdp: string[]) => devHost('h1', ['ip', 'link', 'set', 'dev', 'eth0', ...xdp], { dir: paths.dir });
-  expect(port()).toBe(false);
-  for (let round = 0; round < 2; round += 1) {
-    expect(await eth0('xdpdrv', 'obj', pass, 'sec', 'xdp.frags')).toBe(0);
-    await expect.poll(port).toBe(true);
-    expect(await eth0('xdp', 'off')).toBe(0);
-    await expect.poll(port).toBe(false);
-  }
-});
+test.each(['bridge', 'direct'] as const)(
+  'a port of a %s underlay runs XDP while, and only while, its host runs native XDP',
+  async (kind) => {
+    const { hosts } = await half(kind);
+    const { pass } = findProgram().ports;
+    const underlay = readProcess(paths, 'underlay');
+    const port = () => {
+      const link = spawnSync('nsenter', [
+        '--net',
+        '--target',
+        String(underlay?.pid),
+        'ip',
+        'link',
+        'show',
+        'dev',
+        'h1',
+      ]);
+      return link.stdout.toString().includes(' xdp ');
+    };
+    const eth0 = (...xdp: string[]) => devHost('h1', ['ip', 'link', 'set', 'dev', 'eth0', ...xdp], { dir: paths.dir });
+    expect(port()).toBe(false);
+    for (let round = 0; round < 2; round += 1) {
+      expect(await eth0('xdpdrv', 'obj', pass, 'sec', 'xdp.frags')).toBe(0);
+      await expect.poll(port).toBe(true);
+      // Its frames go through the program, which passes them on.
+      expect(
+        await devHost('h2', ['sh', '-c', `ping -c 1 -W 2 ${hosts[0]?.address} >/dev/null`], { dir: paths.dir }),
+      ).toBe(0);
+      expect(await eth0('xdp', 'off')).toBe(0);
+      await expect.poll(port).toBe(false);
+    }
+  },
+);
 
 test('down ends what it started and what runs inside, and leaves no file', async () => {
   const cluster = await half();

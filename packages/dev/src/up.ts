@@ -3,7 +3,7 @@ import { MegrezError } from '@megrez/model';
 import { validate } from './arguments';
 import { dismantle, isRunning } from './down';
 import { directoryOf, type Layout, layout } from './layout';
-import { type Cluster, type DevHost, planControllers, planHosts } from './plan';
+import { type Cluster, type DevHost, planControllers, planHosts, type Underlay } from './plan';
 import { writeFile } from './processes';
 import { findProgram, type Program } from './program';
 import { allAttached, settled, startAgents, startControllers, startEtcd, startHosts } from './start';
@@ -19,6 +19,8 @@ export interface DevUpOptions {
   readonly dir?: string;
   /** The megrez bundle; without it the one we are part of, or the checkout's. */
   readonly program?: string;
+  /** What is between the hosts; without it a bridge. */
+  readonly underlay?: Underlay;
   /** 1,280 to 65,535; without it 1,500. */
   readonly underlay_mtu?: number;
   /** Given to every controller, behind our own arguments. */
@@ -43,9 +45,9 @@ export interface DevCluster {
 
 /** Starts a cluster and returns when every host is attached. On failure or Ctrl-C nothing is left behind. */
 export async function devUp(options: DevUpOptions = {}): Promise<DevCluster> {
-  const { hosts = 3, controllers = 1, underlay_mtu = 1500, onProgress = () => {} } = options;
+  const { hosts = 3, controllers = 1, underlay = 'bridge', underlay_mtu = 1500, onProgress = () => {} } = options;
   const paths = layout(directoryOf(options.dir));
-  validate({ hosts, controllers, underlay_mtu, paths });
+  validate({ hosts, controllers, underlay, underlay_mtu, paths });
   const found = findProgram(options.program);
   reclaim(paths, onProgress);
 
@@ -57,8 +59,9 @@ export async function devUp(options: DevUpOptions = {}): Promise<DevCluster> {
     compile_cache: found.compile_cache,
     server: '',
     etcd: '',
-    hosts: planHosts(hosts),
+    hosts: planHosts(hosts, underlay),
     controllers: planControllers(controllers),
+    underlay,
     underlay_mtu,
   };
   claim(paths, claimed);
@@ -82,7 +85,7 @@ async function start(
   const wait = patience(timeout_ms, interrupt);
   const [etcd] = await settled([
     startEtcd(paths, claimed, found.etcd, wait),
-    startHosts(paths, claimed, found.pass),
+    startHosts(paths, claimed, found.ports),
   ] as const);
   onProgress(`etcd answers at ${etcd}; ${claimed.hosts.length} hosts are wired to the underlay`);
   const server = await startControllers(paths, { ...claimed, etcd }, controllerArguments, wait);

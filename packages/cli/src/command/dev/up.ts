@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import type { Underlay } from '@megrez/dev';
+import { type Command, Option } from 'commander';
 import { whole } from '../../arguments';
 import type { Io } from '../../io';
 import { isData, printData } from '../../output';
@@ -8,12 +9,16 @@ interface Flags {
   readonly hosts: number;
   readonly controllers: number;
   readonly dir?: string;
+  readonly underlay?: Underlay;
   readonly underlayMtu?: number;
   readonly softLeaseMs?: number;
   readonly hardLeaseMs?: number;
   readonly checkMs?: number;
   readonly nicHook?: string;
 }
+
+/** As @megrez/dev has them, which is loaded only when it is needed. */
+const underlayKinds: readonly Underlay[] = ['bridge', 'routed', 'direct'];
 
 const milliseconds = whole(1, 86_400_000);
 
@@ -24,12 +29,20 @@ export const devUp = (parent: Command, io: Io): void => {
     .option('--hosts <n>', 'how many hosts', whole(1, 1_000), 3)
     .option('--controllers <n>', 'how many controllers', whole(1, 9), 1)
     .option('--dir <directory>', 'where all of it is kept (default: MEGREZ_DEV_DIR, else /run/megrez/dev)')
+    .addOption(
+      new Option('--underlay <kind>', 'between the hosts: a bridge, a router, or a switch that costs next to nothing')
+        .choices(underlayKinds)
+        .default('bridge'),
+    )
     .option('--underlay-mtu <bytes>', 'MTU between the hosts (default: 1500)', whole(1_280, 65_535))
     .option('--soft-lease-ms <ms>', 'given to the controllers', milliseconds)
     .option('--hard-lease-ms <ms>', 'given to the controllers', milliseconds)
     .option('--check-ms <ms>', 'given to the controllers', milliseconds)
     .option('--nic-hook <hook>', 'given to the agents')
-    .addHelpText('after', '\nExample:\n  sudo megrez dev up --hosts 3')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  sudo megrez dev up --hosts 3\n  sudo megrez dev up --underlay routed --dir /tmp/routed',
+    )
     .action(async (flags: Flags, command: Command) => {
       const { output } = globalFlags(command);
       const dev = await import('@megrez/dev');
@@ -37,6 +50,7 @@ export const devUp = (parent: Command, io: Io): void => {
         hosts: flags.hosts,
         controllers: flags.controllers,
         dir: flags.dir,
+        underlay: flags.underlay,
         underlay_mtu: flags.underlayMtu,
         controllerArguments: [
           ...given('--soft-lease-ms', flags.softLeaseMs),
