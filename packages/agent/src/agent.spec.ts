@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { maps } from '@megrez/abi';
-import { formatAddress, formatMac, parseAddress } from '@megrez/model';
+import { HoldingState, maps } from '@megrez/abi';
+import { formatAddress, formatMac, parseAddress, SlotState } from '@megrez/model';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { bundleAgent, startHost, type TestHost } from './testing/host';
 import { endpointChange, endpointDeletion, subnetChange, tableChange, vni, vpcChange } from './testing/intent';
@@ -35,6 +35,15 @@ const namespaces = (): Promise<string> => host.exec('ls', join(host.state, 'netn
 /** Problems of the agent's last report. */
 const problems = (session: RelaySession): string =>
   session.pings.flatMap(({ report }) => (report === undefined ? [] : [report.problems.join()])).at(-1) ?? '';
+/** The tombstones that are not over, each as `address` `is gone` or `went to` a host. */
+const tombstones = async (): Promise<readonly string[]> =>
+  (await host.map('tombstones'))
+    .filter(({ value: { until } }) => until > process.hrtime.bigint())
+    .map(({ key, value: { host: to } }) => {
+      const where = to.every((byte) => byte === 0) ? 'is gone' : `went to ${formatAddress(to)}`;
+      return `${formatAddress(key.ip)} ${where}`;
+    })
+    .sort();
 const metric = async (line: string): Promise<number> => {
   const { body } = await host.metrics();
   const found = body.split('\n').find((text) => text.startsWith(`${line} `));
@@ -99,6 +108,175 @@ test('a deletion survives a namespace in use, and one that somebody took away', 
   await inUse;
 });
 
+test('who leaves has a tombstone until two hard leases are over, and none while it is here', {
+  timeout: 60_000,
+}, async () => {
+  relay.hardLease_ms = 3_000;
+  host.start(relay.address);
+  const first = await host.alive(relay.session());
+  const named = (last: number, more: Parameters<typeof endpointChange>[0], generation: number) =>
+    endpointChange({ ip: `10.0.1.${last}`, name: `e${last}`, ...more }, generation);
+  const all = [named(7, {}, 10), named(8, {}, 11), named(9, {}, 12)];
+  await first.send([...introduction, ...all], { snapshot: true, end: true });
+  expect(await host.map('tombstones')).toEqual([]);
+
+  const before = process.hrtime.bigint();
+  const there = { host: 'h2', hostAddress: other.address };
+  await first.send([endpointDeletion('10.0.1.7', 20), endpointDeletion('10.0.1.8', 21, other.address)]);
+  expect(await tombstones()).toEqual(['10.0.1.7 is gone', '10.0.1.8 went to 192.0.2.2']);
+  for (const { value } of await host.map('tombstones')) {
+    expect([20, 21]).toContain(value.generation);
+    expect(value.until).toBeGreaterThanOrEqual(before + 6_000_000_000n);
+    expect(value.until).toBeLessThanOrEqual(process.hrtime.bigint() + 6_000_000_000n);
+  }
+  // A put that says another host is the same.
+  await first.send([named(9, there, 22)]);
+  expect(await tombstones()).toContain('10.0.1.9 went to 192.0.2.2');
+  expect(await links()).toEqual([]);
+  expect(await host.map('mappings')).toEqual([]);
+
+  // Back again.
+  await first.send([named(7, {}, 30)]);
+  expect(await tombstones()).toEqual(['10.0.1.8 went to 192.0.2.2', '10.0.1.9 went to 192.0.2.2']);
+  // A restarted agent takes those that are there, and makes one for who went meanwhile.
+  const untils = async () => (await host.map('tombstones')).map(({ value: { until } }) => until);
+  const were = await untils();
+  await host.kill();
+  host.start(relay.address);
+  const second = await host.alive(relay.session());
+  await second.send([vpcChange()], { snapshot: true, end: true });
+  expect(await tombstones()).toEqual(['10.0.1.7 is gone', '10.0.1.8 went to 192.0.2.2', '10.0.1.9 went to 192.0.2.2']);
+  const gone = (await host.map('tombstones')).find(({ key }) => formatAddress(key.ip) === '10.0.1.7');
+  expect(gone?.value.generation).toBe(31);
+  for (const until of were) expect(await untils()).toContain(until);
+  // One that a snapshot names, at another host.
+  await second.send([subnetChange(), tableChange(other), named(6, {}, 40)]);
+  await host.kill();
+  host.start(relay.address);
+  const third = await host.alive(relay.session());
+  await third.send([...introduction, named(6, there, 41)], { snapshot: true, end: true });
+  expect(await tombstones()).toContain('10.0.1.6 went to 192.0.2.2');
+
+  // The VPC goes, its VNI stays until the last of them is over.
+  await third.send([tableChange(other, 50, true), subnetChange(50, true), vpcChange(50, true)]);
+  expect(await host.map('routes')).toEqual([]);
+  expect(await host.map('networks')).toHaveLength(1);
+  await vi.waitFor(async () => expect(await host.map('tombstones')).toEqual([]), { timeout: 20_000, interval: 500 });
+  expect(await host.map('networks')).toEqual([]);
+});
+
+test('an endpoint comes, moves on, and is served here until it is told to have left', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send([...introduction.slice(0, 2), tableChange(self)], { snapshot: true, end: true });
+  const there = { host: 'h2', hostAddress: other.address };
+  const mapped = async () => (await host.map('mappings')).map(({ value }) => formatAddress(value.host));
+  // It comes: an interface, but the owners still say the other host.
+  expect((await session.send([endpointChange({ ...there, movingTo: 'h1' }, 10)])).failures).toEqual([]);
+  expect(await links()).toHaveLength(1);
+  expect(await host.map('endpoints')).toHaveLength(1);
+  expect(await mapped()).toEqual(['192.0.2.2']);
+  expect(await host.inside('a', 'ping', '-c', '1', '-W', '2', '10.0.1.1')).toContain('1 received');
+  await session.send([endpointChange({ movedFrom: 'h2' }, 11)]);
+  expect(await mapped()).toEqual(['192.0.2.1']);
+  await session.send([endpointChange({}, 12)]);
+  const [port] = await host.map('ports');
+
+  // It goes, to another kind of attachment there; nothing of it changes here.
+  const netns = { path: '/run/elsewhere', interface: 'eth9' };
+  const attachment = { kind: { oneofKind: 'netns' as const, netns } };
+  expect((await session.send([endpointChange({ attachment, movingTo: 'h2' }, 20)])).failures).toEqual([]);
+  expect((await session.send([endpointChange({ ...there, attachment, movedFrom: 'h1' }, 21)])).failures).toEqual([]);
+  expect(await mapped()).toEqual(['192.0.2.2']);
+  const [still] = await host.map('ports');
+  expect(still?.key).toEqual(port?.key);
+  expect(still?.value.generation).toBe(20);
+  expect((await host.map('endpoints'))[0]?.value.generation).toBe(20);
+  expect(await host.inside('a', 'ping', '-c', '1', '-W', '2', '10.0.1.1')).toContain('1 received');
+  expect(await host.map('tombstones')).toEqual([]);
+
+  // Also by an agent that starts in between.
+  await host.kill();
+  host.start(relay.address);
+  const second = await host.alive(relay.session());
+  const leaving = endpointChange({ ...there, attachment, movedFrom: 'h1' }, 21);
+  await second.send([vpcChange(), subnetChange(), tableChange(self), leaving], { snapshot: true, end: true });
+  expect(await host.map('ports')).toEqual([still]);
+  expect(await host.inside('a', 'ping', '-c', '1', '-W', '2', '10.0.1.1')).toContain('1 received');
+
+  expect((await second.send([endpointChange({ ...there, attachment }, 22)])).failures).toEqual([]);
+  expect(await tombstones()).toEqual(['10.0.1.7 went to 192.0.2.2']);
+  expect(await links()).toEqual([]);
+  expect(await namespaces()).toBe('');
+  for (const map of ['ports', 'endpoints', 'budgets', 'traffic'] as const) expect(await host.map(map)).toEqual([]);
+  expect(await mapped()).toEqual(['192.0.2.2']);
+});
+
+test('a divider has the routes and tables of all subnets, and says so when it has them', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  const dividers = (generation: number, state: SlotState) => tableChange(self, generation, false, { subnet: 0, state });
+  const db = { name: 'db', number: 4, cidrs: ['10.0.2.0/23'], gateways: ['10.0.2.1'] };
+  await session.send([vpcChange(), dividers(4, SlotState.SERVING)], { snapshot: true });
+  expect(await host.map('holdings')).toEqual([]);
+  await session.send([subnetChange(), tableChange(other), subnetChange(5, false, db)], { snapshot: true, end: true });
+  expect((await host.map('holdings')).map(({ key }) => key.subnet)).toEqual(Array.from({ length: 256 }, () => 0));
+  expect((await host.map('slots')).length).toBe(512);
+  const routes = async () =>
+    (await host.map('routes'))
+      .map(({ key, value }) => `${formatAddress(key.address)}/${key.length} ${value.subnet} ${value.generation}`)
+      .sort();
+  expect(await routes()).toEqual(['10.0.1.0/152 3 2', '10.0.2.0/151 4 5']);
+  const states = async () => new Set((await host.map('holdings')).map(({ value }) => value.state));
+  await session.send([dividers(6, SlotState.LEAVING)]);
+  expect(await states()).toEqual(new Set([HoldingState.leaving]));
+  // A prefix passes from one subnet to the next in one batch, and what is left of the first comes late.
+  const next = { name: 'next', number: 5, cidrs: ['10.0.2.0/23'], gateways: ['10.0.2.1'] };
+  await session.send([subnetChange(7, true, db), subnetChange(8, false, next)]);
+  await session.send([subnetChange(7, true, db)]);
+  expect(await routes()).toEqual(['10.0.1.0/152 3 2', '10.0.2.0/151 5 8']);
+});
+
+test('an endpoint of both families has both in its namespace and in the kernel; one of IPv4 says nothing in IPv6', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  const prefixes = { cidrs: ['10.0.1.0/24', 'fd00:1::/64'], gateways: ['10.0.1.1', 'fd00:1::1'] };
+  await session.send([vpcChange(), subnetChange(2, false, prefixes), tableChange(self)], { snapshot: true, end: true });
+  const ip6 = 'fd00:1::7';
+  const dual = endpointChange({ ip6 }, 10);
+  expect((await session.send([dual, endpointChange({ ip: '10.0.1.8', name: 'b' }, 11)])).failures).toEqual([]);
+  expect(await host.inside('a', 'ip', 'address', 'show', 'eth0')).toMatch(/fd00:1::7\/64 scope global nodad/);
+  expect(await host.inside('a', 'ip', '-6', 'route')).toContain('default via fd00:1::1');
+  expect(await host.inside('a', 'ip', 'route')).toContain('default via 10.0.1.1');
+  expect(await host.inside('b', 'ip', '-6', 'address', 'show', 'eth0')).toBe('');
+  const addresses = async (map: 'endpoints' | 'mappings') =>
+    (await host.map(map)).map(({ key }) => formatAddress(key.ip)).sort();
+  const both = ['10.0.1.7', '10.0.1.8', ip6];
+  expect([await addresses('endpoints'), await addresses('mappings')]).toEqual([both, both]);
+  const port = (await host.map('ports')).find(({ value }) => formatAddress(value.ip4.ip) === '10.0.1.7')?.value;
+  expect([port?.ip6.ip, port?.ip6.gateway].map((address) => address && formatAddress(address))).toEqual([
+    ip6,
+    'fd00:1::1',
+  ]);
+
+  // Another snapshot keeps it all, a deletion ends it all.
+  await host.kill();
+  host.start(relay.address);
+  const second = await host.alive(relay.session());
+  await second.send([vpcChange(), subnetChange(2, false, prefixes), tableChange(self), dual], {
+    snapshot: true,
+    end: true,
+  });
+  expect([await addresses('endpoints'), await addresses('mappings')]).toEqual([
+    ['10.0.1.7', ip6],
+    ['10.0.1.7', ip6],
+  ]);
+  expect(await tombstones()).toEqual(['10.0.1.8 is gone']);
+  await second.send([endpointDeletion('10.0.1.7', 20, other.address)]);
+  expect([await addresses('endpoints'), await addresses('mappings')]).toEqual([[], []]);
+  expect(await tombstones()).toEqual(['10.0.1.7 went to 192.0.2.2', '10.0.1.8 is gone', `${ip6} went to 192.0.2.2`]);
+});
+
 test('a killed agent that starts again changes nothing, and removes what was deleted meanwhile', async () => {
   host.start(relay.address);
   const first = await host.alive(relay.session());
@@ -151,7 +329,10 @@ test('a session that breaks in its snapshot prunes nothing; the next one is comp
   await third.send([], { snapshot: true, end: true });
   expect(await links()).toEqual([]);
   expect(await host.map('slots')).toEqual([]);
-  expect(await host.map('networks')).toEqual([]);
+  expect(await host.map('routes')).toEqual([]);
+  // The VNI is known as long as it has tombstones.
+  expect(await tombstones()).toEqual(['10.0.1.7 is gone']);
+  expect(await host.map('networks')).toHaveLength(1);
   expect(await namespaces()).toBe('foreign\n');
 });
 

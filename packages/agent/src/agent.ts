@@ -12,7 +12,7 @@ import {
   MegrezError,
   parseAddress,
 } from '@megrez/model';
-import { defaultTimes, type HostSettings, planConfig, rowKey } from '@megrez/plan';
+import { defaultTimes, endpointId, type HostSettings, planConfig, rowKey, vpcKeys } from '@megrez/plan';
 import { pino } from 'pino';
 import { type Datapath, openDatapath } from './datapath';
 import { openBouncer } from './hook';
@@ -30,9 +30,10 @@ import { reporter } from './report';
 import { openRows, type Rows } from './rows';
 import { incarnation, keepSession } from './session';
 import { prune, removeStale } from './snapshot';
+import { openTombstones } from './tombstones';
 import { ensureTunnel } from './tunnel';
 
-/** How often interfaces are counted and failed endpoints tried again. */
+/** How often interfaces are counted, failed endpoints tried again, and tombstones swept. */
 const audit_ms = 5_000;
 const problems_max = 20;
 
@@ -73,9 +74,15 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   const namespaces = openNamespaces(options.state);
   const interfaces = openInterfaces(datapath, namespaces, endpoint_mtu);
   const nextHops = openNextHops(rows, log);
+  const tombstones = await openTombstones(rows, log);
+  tombstones.sweep();
   const bouncer = await openBouncer(datapath, nic, options.nicHook ?? 'auto', log);
   const self = formatAddress(address);
-  const reconciler = openReconciler({ host: options.host, self, rows, interfaces, nextHops }, log);
+  const found = (await rows.entries('endpoints')).map(({ key }) => {
+    const { vni, ip } = maps.endpoints.key.decode(key);
+    return endpointId(vni, ip);
+  });
+  const reconciler = openReconciler({ host: options.host, self, rows, interfaces, nextHops, tombstones, found }, log);
   const { known } = reconciler;
   for (const [id, facts] of (await interfaces.list()).whole) known.interfaces.set(id, facts);
 
@@ -112,9 +119,10 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       nextHops,
       bouncer,
       storeId: storeIdFile(options.state),
-      removeStale: () => removeStale({ known, rows, interfaces }, log),
+      removeStale: (marks) =>
+        removeStale({ known, marks, isMarked: reconciler.isMarked, rows, interfaces, tombstones }, log),
       prune: (marks, underlayPrefixes) =>
-        prune({ known, marks, rows, interfaces, namespaces, datapath, underlayPrefixes }, log),
+        prune({ known, marks, rows, interfaces, namespaces, tombstones, datapath, underlayPrefixes }, log),
       applied: metrics.applied,
     },
     log,
@@ -159,10 +167,16 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     if (lost.length > 0) log.warn({ lost }, 'interfaces vanished; they are made again');
     loop.markAgain([...lost, ...reconciler.failed.keys()]);
   };
-  const timer = setInterval(
-    () => void audit().catch((error: unknown) => log.warn({ error }, 'audit failed')),
-    audit_ms,
-  );
+  const sweep = (): void => {
+    for (const vni of tombstones.sweep()) {
+      // Its VPC went while the tombstones were still needed.
+      if (loop.complete && !known.vpcs.has(vni)) for (const key of vpcKeys(vni)) rows.remove(key);
+    }
+  };
+  const timer = setInterval(() => {
+    sweep();
+    audit().catch((error: unknown) => log.warn({ error }, 'audit failed'));
+  }, audit_ms);
 
   const unready = (): string | undefined =>
     loop.complete ? undefined : 'no controller has sent this host its rows yet';

@@ -11,8 +11,17 @@ import {
   setLink,
   setSysctl,
 } from '@megrez/kernel';
-import { contains, type Endpoint, formatAddress, formatMac, MegrezError, objectName, parseMac } from '@megrez/model';
-import { endpointId, type InterfaceFacts, type OwnEndpoint, type SubnetFacts } from '@megrez/plan';
+import {
+  contains,
+  type Endpoint,
+  familyOf,
+  formatAddress,
+  formatMac,
+  MegrezError,
+  objectName,
+  parseMac,
+} from '@megrez/model';
+import { addressesOf, endpointId, type InterfaceFacts, type OwnEndpoint, type SubnetFacts } from '@megrez/plan';
 import type { Datapath } from './datapath';
 import { isKernelError } from './failure';
 import { aliasOf, interfaceName, isInterfaceName, parseAlias } from './names';
@@ -35,6 +44,8 @@ export interface Interfaces {
     exists: boolean,
     beforeUp: (facts: InterfaceFacts) => void,
   ): Promise<void>;
+  /** Is the interface that serves the endpoint still there? Then it stays as it is, whatever the endpoint's attachment. */
+  keep(own: OwnEndpoint, facts: InterfaceFacts): Promise<boolean>;
   /** Takes the interface away, with the link pinned for it and the namespace made for it. Its rows are gone already. */
   remove(facts: InterfaceFacts): Promise<void>;
   /** Interfaces of ours, by endpointId; half-made ones apart. */
@@ -99,11 +110,12 @@ export const openInterfaces = (
     const { endpoint, ip } = own;
     const { vpc, subnet: subnetName, name } = endpoint;
     const object_name = objectName.endpoint(vpc, subnetName, name);
-    const prefix = subnet.prefixes.find(({ cidr }) => contains(cidr, ip));
-    if (prefix === undefined) {
-      const message = `${endpoint.ip} lies in no prefix of its subnet`;
+    const reaches = addressesOf(endpoint).map((address) => {
+      const prefix = subnet.prefixes.find(({ cidr }) => contains(cidr, address));
+      if (prefix !== undefined) return { address, ...prefix };
+      const message = `${formatAddress(address)} lies in no prefix of its subnet`;
       throw new MegrezError({ code: 'FAILED_PRECONDITION', reason: 'SUBNET_UNKNOWN', object: object_name, message });
-    }
+    });
     if (!place.managed && !(await isNamespace(place.netns))) {
       const message = `there is no network namespace ${place.netns} on this host`;
       throw new MegrezError({ code: 'FAILED_PRECONDITION', reason: 'NETNS_NOT_FOUND', object: object_name, message });
@@ -118,8 +130,10 @@ export const openInterfaces = (
       peerMac: endpoint.mac,
       mtu,
       gsoMaxSize,
-      addresses: [{ address: `${formatAddress(ip)}/${prefix.cidr.length}` }],
-      routes: [{ dst: 'default', via: formatAddress(prefix.gateway) }],
+      // In a namespace of ours nobody speaks IPv6 unasked.
+      linkLocal: !place.managed || reaches.some(({ address }) => familyOf(address) === 6),
+      addresses: reaches.map(({ address, cidr }) => ({ address: `${formatAddress(address)}/${cidr.length}` })),
+      routes: reaches.map(({ gateway }) => ({ dst: 'default', via: formatAddress(gateway) })),
       attach: { program, pinPrefix: endpointPinPrefix },
       up: false,
     });
@@ -208,6 +222,17 @@ export const openInterfaces = (
         if (fresh) await namespaces.remove(place.netns);
         throw error;
       }
+    },
+    keep: async ({ endpoint, ip }, { ifindex, veth }) => {
+      const link = await getLink({ ifindex });
+      if (link?.alias !== aliasOf(endpoint.vni, ip)) return false;
+      const netns = namespaces.pathOf(endpoint);
+      // Made by an earlier agent: the namespace goes with it.
+      if (veth && !managed.has(ifindex) && (await isNamespace(netns))) {
+        const peer = await getLink({ name: 'eth0', netns });
+        if (peer?.peerIfindex === ifindex && peer.ifindex === link.peerIfindex) managed.set(ifindex, netns);
+      }
+      return true;
     },
     remove: async (facts) => {
       const netns = managed.get(facts.ifindex);

@@ -31,7 +31,7 @@ export interface LoopFields {
   /** Which store the rows come from; empty before the first session. */
   readonly storeId: { read(): string; write(id: string): void };
   /** What a complete snapshot does not name: interfaces first, everything else when its own endpoints are there. */
-  readonly removeStale: () => Promise<void>;
+  readonly removeStale: (marks: Marks) => Promise<void>;
   readonly prune: (marks: Marks, underlayPrefixes: readonly string[]) => Promise<void>;
   readonly applied: (seconds: number) => void;
 }
@@ -92,12 +92,13 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
     const { marks, prefixes, storeId: id } = snapshot;
     snapshot = undefined;
     forgetUnnamed(reconciler.known, marks);
-    await fields.removeStale();
+    await fields.removeStale(marks);
     // Who found its place taken may have it now.
     for (const endpoint of reconciler.failed.keys()) reconciler.markEndpoint(endpoint);
     const failures = await reconciler.apply();
-    reconciler.release();
+    // What an earlier holding of a slot left must not be answered with.
     await fields.prune(marks, prefixes);
+    reconciler.release();
     // Paths learned from the other store have generations that nothing of this one would replace.
     if (rows.forced) await rows.prune('paths', () => false);
     rows.forced = false;

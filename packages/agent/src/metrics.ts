@@ -23,7 +23,7 @@ export interface MetricsFields {
 
 const latencies = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.025, 0.05, 0.1, 0.25, 1, 5];
 /** Maps that the datapath itself fills: counted when somebody asks. */
-const datapathMaps: readonly MapName[] = ['paths', 'notices', 'drops'];
+const datapathMaps: readonly MapName[] = ['paths', 'hosts', 'notices', 'drops'];
 const mapNames = Object.keys(maps) as MapName[];
 
 /** Everything is read when it is scraped; the datapath's counters stay where they are. */

@@ -1,14 +1,20 @@
-import type { Change, Failure } from '@megrez/model';
+import { type MapName, maps } from '@megrez/abi';
+import { type Address, addressHex, type Change, type Failure, parseAddress } from '@megrez/model';
 import {
+  addressesOf,
   contextOf,
   emptyKnown,
   type Known,
   keysOf,
+  mergeWork,
   note,
   portKeys,
+  presenceOf,
   type Row,
+  type RowKey,
   rowId,
   rowsOf,
+  staysAsItIs,
   type Work,
 } from '@megrez/plan';
 import type { Logger } from 'pino';
@@ -16,6 +22,10 @@ import { failureOf } from './failure';
 import type { Interfaces } from './interfaces';
 import type { NextHops } from './next-hops';
 import type { Rows } from './rows';
+import type { Tombstones } from './tombstones';
+
+/** Where a deleted endpoint is. */
+const nowhere: Address = new Uint8Array(16);
 
 /** Interfaces made at once: the kernel makes namespaces in parallel, but interfaces one after the other. */
 const concurrent_interfaces = 4;
@@ -32,6 +42,8 @@ export interface Reconciler {
   mark(changes: readonly Change[]): void;
   /** Marks an endpoint of this host again, e.g. because its interface failed or vanished. */
   markEndpoint(id: string): void;
+  /** Is there something to do for the object of this id? */
+  isMarked(id: string): boolean;
   /** Works off what is marked. Never throws for one object: its failure is returned. */
   apply(): Promise<readonly Failure[]>;
   /** Endpoints of this host that could not be applied, by endpointId. */
@@ -53,12 +65,16 @@ export const openReconciler = (
     readonly rows: Rows;
     readonly interfaces: Interfaces;
     readonly nextHops: NextHops;
+    readonly tombstones: Tombstones;
     readonly self: string;
+    /** By endpointId: addresses of this host that an earlier agent left in the kernel. */
+    readonly found: Iterable<string>;
   },
   log: Logger,
 ): Reconciler => {
-  const { host, rows, interfaces, nextHops, self } = fields;
+  const { host, rows, interfaces, nextHops, tombstones, self } = fields;
   const known = emptyKnown();
+  const found = new Set(fields.found);
   const dirty = new Map<string, MarkedWork>();
   const failed = new Map<string, Failure>();
   /** Generation with which an endpoint's interface was last found right. */
@@ -73,20 +89,43 @@ export const openReconciler = (
     nextHops.want(hosts);
   };
 
-  /** Everything but interfaces: what is wanted is written, what the object may have beside it goes. */
+  /** Who finds the endpoint's packets here from now on passes them on: written before the endpoint's own row goes. */
+  const bury = (work: MarkedWork, key: RowKey): void => {
+    const { object } = work;
+    if (object.oneofKind !== 'endpoint') return;
+    const { ip } = maps.endpoints.key.decode(key.key);
+    const own = known.endpoints.get(work.id)?.endpoint;
+    // Its interface failed, but it did not leave.
+    if (own !== undefined && addressesOf(own).some((one) => addressHex(one) === addressHex(ip))) return;
+    if (rows.lookup(key) === undefined) return;
+    const { hostAddress } = object.endpoint;
+    const moved = own === undefined && hostAddress !== '' && hostAddress !== self;
+    tombstones.bury(key, moved ? parseAddress(hostAddress) : nowhere, work.generation);
+  };
+
+  const removeRow = (work: MarkedWork, key: RowKey): void => {
+    if (key.map === 'endpoints') bury(work, key);
+    // Tombstones are answered for VNIs that are known.
+    if (key.map === 'networks' && tombstones.within(maps.networks.key.decode(key.key).vni)) return;
+    rows.remove(key, work.deleted || key.map === 'routes' ? work.generation : undefined);
+    late?.delete(rowId(key));
+  };
+
+  const putRow = (row: Row): void => {
+    // A slot is held when its mappings are complete.
+    if (late !== undefined && row.map === 'holdings' && rows.lookup(row) === undefined) late.set(rowId(row), row);
+    else rows.put(row);
+    if (row.map === 'endpoints') tombstones.lift(row);
+  };
+
+  /** Everything of an endpoint but its interface: what is wanted is written, what it may have beside it goes. */
   const applyRows = (work: MarkedWork): void => {
     const wanted = rowsOf(known, host, work);
     const keep = new Set(wanted.map(rowId));
     for (const key of keysOf(work, known.interfaces.get(work.id)?.ifindex)) {
-      if (keep.has(rowId(key))) continue;
-      rows.remove(key, work.deleted ? work.generation : undefined);
-      late?.delete(rowId(key));
+      if (!keep.has(rowId(key))) removeRow(work, key);
     }
-    for (const row of wanted) {
-      // A slot is held when its mappings are complete.
-      if (late !== undefined && row.map === 'holdings' && rows.lookup(row) === undefined) late.set(rowId(row), row);
-      else rows.put(row);
-    }
+    for (const row of wanted) putRow(row);
   };
 
   const detachEndpoint = async (id: string): Promise<void> => {
@@ -101,13 +140,19 @@ export const openReconciler = (
   const attachEndpoint = async (work: MarkedWork): Promise<void> => {
     const own = known.endpoints.get(work.id);
     if (own === undefined) return;
-    if (own.endpoint.attachment?.kind.oneofKind === 'none') {
+    if (own.endpoint.attachment?.kind.oneofKind === 'none' && !staysAsItIs(own.endpoint, host)) {
       applyRows(work);
       return detachEndpoint(work.id);
     }
     const generation = own.endpoint.meta?.generation ?? 0;
     if (ensured.get(work.id) === generation && known.interfaces.has(work.id)) return applyRows(work);
     const before = known.interfaces.get(work.id);
+    if (staysAsItIs(own.endpoint, host)) {
+      if (before !== undefined && (await interfaces.keep(own, before))) return applyRows(work);
+      if (before !== undefined) dropFacts(work.id);
+      // A host that an endpoint has left makes nothing for it any more.
+      if (presenceOf(own.endpoint, host) === 'leaving') return applyRows(work);
+    }
     const { subnet } = contextOf(known, host);
     await interfaces.ensure(own, subnet(own.endpoint.vni, own.endpoint.subnetNumber), before !== undefined, (facts) => {
       if (before !== undefined && before.ifindex !== facts.ifindex) {
@@ -128,6 +173,7 @@ export const openReconciler = (
         applyRows(work);
         await detachEndpoint(work.id);
       } else await attachEndpoint(work);
+      found.delete(work.id);
       failed.delete(work.id);
       return undefined;
     } catch (error) {
@@ -160,8 +206,8 @@ export const openReconciler = (
   };
 
   /** Mappings of other hosts' endpoints come by the thousand. */
-  const applyMappings = async (works: readonly MarkedWork[]): Promise<Failure[]> => {
-    const puts: Row[] = [];
+  const applyMappings = async (works: readonly MarkedWork[], own: readonly Row[]): Promise<Failure[]> => {
+    const puts = [...own];
     const failures: Failure[] = [];
     for (const work of works) {
       try {
@@ -174,7 +220,7 @@ export const openReconciler = (
     try {
       await rows.putMany('mappings', puts);
     } catch {
-      // One by one, to learn which.
+      // One by one, to learn which; own endpoints say it themselves.
       for (const work of works.filter(({ deleted }) => !deleted)) {
         try {
           applyRows(work);
@@ -205,7 +251,56 @@ export const openReconciler = (
     return failures;
   };
 
-  const isOwn = (id: string): boolean => known.endpoints.has(id) || known.interfaces.has(id);
+  /** Endpoints that are here, or were. */
+  const isOwn = ({ id, former }: MarkedWork): boolean =>
+    known.endpoints.has(id) || known.interfaces.has(id) || found.has(id) || (former?.length ?? 0) > 0;
+
+  /** Mappings of own endpoints that can be reached already: a slot that is called held has them too. */
+  const ownMappings = (works: readonly MarkedWork[]): readonly Row[] =>
+    works.flatMap((work) => {
+      if (!known.interfaces.has(work.id)) return [];
+      try {
+        return rowsOf(known, host, work).filter(({ map }) => map === 'mappings');
+      } catch {
+        return []; // It fails once more, and is named, when its turn comes.
+      }
+    });
+
+  /** VPCs, subnets and tables with their rows, which are written and removed map by map. */
+  const planContext = (works: readonly MarkedWork[], failures: Failure[]) => {
+    const planned = new Map<MarkedWork, { readonly wanted: readonly Row[]; readonly gone: readonly RowKey[] }>();
+    const attempt = (work: MarkedWork, run: () => void): void => {
+      try {
+        run();
+      } catch (error) {
+        failures.push(failOf(error, work));
+        planned.delete(work);
+      }
+    };
+    for (const work of works) {
+      attempt(work, () => {
+        const wanted = rowsOf(known, host, work);
+        const keep = new Set(wanted.map(rowId));
+        planned.set(work, { wanted, gone: keysOf(work).filter((key) => !keep.has(rowId(key))) });
+      });
+    }
+    return {
+      put: (map: MapName): void => {
+        for (const [work, { wanted }] of planned) {
+          attempt(work, () => {
+            for (const row of wanted) if (row.map === map) putRow(row);
+          });
+        }
+      },
+      remove: (map: MapName): void => {
+        for (const [work, { gone }] of planned) {
+          attempt(work, () => {
+            for (const key of gone) if (key.map === map) removeRow(work, key);
+          });
+        }
+      },
+    };
+  };
 
   return {
     known,
@@ -218,8 +313,9 @@ export const openReconciler = (
       for (const change of changes) {
         try {
           for (const work of note(known, host, change)) {
+            const merged = mergeWork(dirty.get(work.id), work);
             dirty.delete(work.id);
-            dirty.set(work.id, { ...work, generation: generationOf(work, change) });
+            dirty.set(work.id, { ...merged, generation: generationOf(work, change) });
           }
         } catch (error) {
           // A message that cannot be understood concerns its own object only.
@@ -227,6 +323,7 @@ export const openReconciler = (
         }
       }
     },
+    isMarked: (id) => dirty.has(id),
     markEndpoint: (id) => {
       const own = known.endpoints.get(id);
       if (own === undefined || dirty.has(id)) return;
@@ -238,28 +335,24 @@ export const openReconciler = (
       const works = [...dirty.values()];
       dirty.clear();
       const failures: Failure[] = [];
-      const mappings: typeof works = [];
-      const own: typeof works = [];
-      let tables = false;
-      for (const work of works) {
-        if (work.object.oneofKind === 'endpoint') {
-          (isOwn(work.id) ? own : mappings).push(work);
-          if (!known.endpoints.has(work.id)) failed.delete(work.id);
-        } else {
-          tables ||= work.object.oneofKind === 'table';
-          try {
-            applyRows(work);
-          } catch (error) {
-            failures.push(failOf(error, work));
-          }
-        }
-      }
-      if (tables) followTables();
-      failures.push(...(await applyMappings(mappings)));
+      const context = works.filter(({ object }) => object.oneofKind !== 'endpoint');
+      const endpoints = works.filter(({ object }) => object.oneofKind === 'endpoint');
+      const own = endpoints.filter(isOwn);
+      const ownWorks = new Set(own);
+      for (const { id } of endpoints) if (!known.endpoints.has(id)) failed.delete(id);
+      // Nothing shall be half visible: who is found has what it needs, who needs something is not found any more.
+      const { put, remove } = planContext(context, failures);
+      remove('holdings');
       // A name, and with it a namespace, is free again as soon as its endpoint is gone: who goes, goes first.
-      const gone = own.filter(({ id }) => !known.endpoints.has(id));
+      failures.push(...(await applyEndpoints(own.filter(({ id }) => !known.endpoints.has(id)))));
+      for (const map of ['routes', 'slots', 'networks'] as const) remove(map);
+      put('networks');
       const here = own.filter(({ id }) => known.endpoints.has(id));
-      failures.push(...(await applyEndpoints(gone)), ...(await applyEndpoints(here)));
+      const others = endpoints.filter((work) => !ownWorks.has(work));
+      failures.push(...(await applyMappings(others, ownMappings(here))));
+      for (const map of ['slots', 'routes', 'holdings'] as const) put(map);
+      if (context.some(({ object }) => object.oneofKind === 'table')) followTables();
+      failures.push(...(await applyEndpoints(here)));
       return failures;
     },
     holdBack: () => {
@@ -275,6 +368,7 @@ export const openReconciler = (
         }
       }
       late = undefined;
+      found.clear();
       followTables();
     },
     forget: () => {

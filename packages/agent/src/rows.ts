@@ -13,6 +13,8 @@ export interface Rows {
   lookup(key: RowKey): Buffer | undefined;
   /** Removes the entries of a map whose keys are not kept. Resolves to how many. */
   prune(map: MapName, keep: (key: Buffer, value: Buffer) => boolean): Promise<number>;
+  /** The whole map. */
+  entries(map: MapName): Promise<readonly { readonly key: Buffer; readonly value: Buffer }[]>;
   /** Entries of a map that only the agent adds to. */
   count(map: MapName): number;
   /** Counted from the map itself. */
@@ -26,6 +28,8 @@ export interface Rows {
 const generations: { readonly [M in MapName]?: (value: Buffer) => number } = {
   mappings: (value) => maps.mappings.value.decode(value).generation,
   endpoints: (value) => maps.endpoints.value.decode(value).generation,
+  // A prefix may have gone from one subnet to the next.
+  routes: (value) => maps.routes.value.decode(value).generation,
 };
 
 /** Below this a batch's way to a worker thread costs more than it saves. */
@@ -89,6 +93,14 @@ export const openRows = (map: (name: MapName) => BpfMap): Rows => {
       add(name, -1);
     },
     lookup: ({ map: name, key }) => map(name).lookup(key),
+    entries: async (name) => {
+      const { keySize, valueSize } = map(name);
+      const { keys, values, count } = await map(name).entries();
+      return Array.from({ length: count }, (_, i) => ({
+        key: keys.subarray(i * keySize, (i + 1) * keySize),
+        value: values.subarray(i * valueSize, (i + 1) * valueSize),
+      }));
+    },
     prune: async (name, keep) => {
       const target = map(name);
       const { keys, values, count } = await target.entries();

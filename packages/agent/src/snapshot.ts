@@ -1,12 +1,14 @@
 import { type MapName, maps } from '@megrez/abi';
 import { deleteLink, detach } from '@megrez/kernel';
-import { type Change, formatAddress, parseAddress } from '@megrez/model';
-import { endpointId, type Known, planUnderlay, portKeys, rowId, rowKey, subnetId } from '@megrez/plan';
+import { type Change, type Endpoint, formatAddress } from '@megrez/model';
+import { addressesOf, type Known, planUnderlay, portKeys, rowId, rowKey, subnetId, subnetKeys } from '@megrez/plan';
+import { slotOf } from '@megrez/ring';
 import type { Logger } from 'pino';
 import { type Datapath, linkedInterfaces } from './datapath';
 import type { Interfaces } from './interfaces';
 import type { Namespaces } from './namespaces';
 import type { Rows } from './rows';
+import type { Tombstones } from './tombstones';
 
 /** What a snapshot named: everything else goes when it is complete. */
 export interface Marks {
@@ -27,6 +29,17 @@ export const emptyMarks = (): Marks => ({
 
 const keyText = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
 
+/** The key of an address in `mappings`, `endpoints` and `tombstones`. */
+const addressText = (vni: number, ip: Uint8Array): string => keyText(rowKey('mappings', { vni, ip }).key);
+
+/** The addresses of this host's endpoints. */
+const ownAddresses = (known: Known): ReadonlyMap<string, Endpoint> =>
+  new Map(
+    [...known.endpoints.values()].flatMap(({ endpoint }) =>
+      addressesOf(endpoint).map((ip) => [addressText(endpoint.vni, ip), endpoint] as const),
+    ),
+  );
+
 export const markNamed = (marks: Marks, changes: readonly Change[]): void => {
   for (const { object, deleted } of changes) {
     if (deleted) continue;
@@ -34,8 +47,8 @@ export const markNamed = (marks: Marks, changes: readonly Change[]): void => {
     else if (object.oneofKind === 'subnet') marks.subnets.add(subnetId(object.subnet.vni, object.subnet.number));
     else if (object.oneofKind === 'table') marks.tables.add(subnetId(object.table.vni, object.table.subnet));
     else if (object.oneofKind === 'endpoint') {
-      const { vni, ip } = object.endpoint;
-      marks.endpoints.add(keyText(rowKey('mappings', { vni, ip: parseAddress(ip) }).key));
+      const { vni } = object.endpoint;
+      for (const ip of addressesOf(object.endpoint)) marks.endpoints.add(addressText(vni, ip));
     }
   }
 };
@@ -46,21 +59,37 @@ export const forgetUnnamed = (known: Known, marks: Marks): void => {
   for (const id of known.subnets.keys()) if (!marks.subnets.has(id)) known.subnets.delete(id);
   for (const id of known.tables.keys()) if (!marks.tables.has(id)) known.tables.delete(id);
   for (const [id, { endpoint, ip }] of known.endpoints) {
-    if (!marks.endpoints.has(keyText(rowKey('mappings', { vni: endpoint.vni, ip }).key))) known.endpoints.delete(id);
+    if (!marks.endpoints.has(addressText(endpoint.vni, ip))) known.endpoints.delete(id);
   }
 };
 
 /**
- * Interfaces whose endpoint a complete snapshot does not name, rows first. They go before others are made: one of those
- * may need their place. What cannot be taken away is logged and found again with the next snapshot.
+ * Endpoints that a complete snapshot does not name, in the order in which they leave: tombstone, rows, interface. They go
+ * before others are made: one of those may need their place. What cannot be taken away is logged and found again with the
+ * next snapshot.
  */
 export const removeStale = async (
-  { known, rows, interfaces }: { readonly known: Known; readonly rows: Rows; readonly interfaces: Interfaces },
+  fields: {
+    readonly known: Known;
+    readonly marks: Marks;
+    /** By endpointId: what the snapshot says of it is still to be done. */
+    readonly isMarked: (id: string) => boolean;
+    readonly rows: Rows;
+    readonly interfaces: Interfaces;
+    readonly tombstones: Tombstones;
+  },
   log: Logger,
 ): Promise<void> => {
+  const { known, marks, isMarked, rows, interfaces, tombstones } = fields;
+  for (const { key, value } of await rows.entries('endpoints')) {
+    if (marks.endpoints.has(keyText(key))) continue;
+    // Where to, nobody says: if it moved, its owners know.
+    tombstones.bury({ map: 'endpoints', key }, new Uint8Array(16), maps.endpoints.value.decode(value).generation + 1);
+    rows.remove({ map: 'endpoints', key });
+  }
   const { whole } = await interfaces.list();
   for (const [id, facts] of new Map([...known.interfaces, ...whole])) {
-    if (known.endpoints.has(id)) continue;
+    if (known.endpoints.has(id) || isMarked(id)) continue;
     known.interfaces.delete(id);
     try {
       for (const key of portKeys(facts.ifindex)) rows.remove(key);
@@ -79,12 +108,13 @@ export const prune = async (
     readonly rows: Rows;
     readonly interfaces: Interfaces;
     readonly namespaces: Namespaces;
+    readonly tombstones: Tombstones;
     readonly datapath: Datapath;
     readonly underlayPrefixes: readonly string[];
   },
   log: Logger,
 ): Promise<void> => {
-  const { known, marks, rows, interfaces, namespaces, datapath, underlayPrefixes } = fields;
+  const { known, marks, rows, interfaces, namespaces, tombstones, datapath, underlayPrefixes } = fields;
   const { halves } = await interfaces.list();
   const kept = new Set(
     [...known.interfaces].filter(([id]) => known.endpoints.has(id)).map(([, facts]) => facts.ifindex),
@@ -92,6 +122,12 @@ export const prune = async (
   const prefixes = new Set(planUnderlay(underlayPrefixes).map(rowId));
   const owners = new Set([...known.tables.values()].flatMap((table) => table.owners));
   const ofTable = ({ vni, subnet }: { vni: number; subnet: number }) => known.tables.get(subnetId(vni, subnet));
+  const own = ownAddresses(known);
+  const holds = ({ vni, subnetNumber }: Endpoint, ip: Uint8Array): boolean =>
+    known.tables.get(subnetId(vni, subnetNumber))?.held[slotOf(vni, ip)] === 1;
+  const routes = new Set(
+    [...known.subnets.values()].flatMap(({ subnet, facts }) => subnetKeys(subnet.vni, facts).map(rowId)),
+  );
   const ofPort = (key: Buffer): boolean => kept.has(maps.ports.key.decode(key).ifindex);
 
   const pruned = new Map<string, number>();
@@ -106,17 +142,24 @@ export const prune = async (
     }
   };
   const keepers: { readonly [M in MapName]?: (key: Buffer) => boolean } = {
-    networks: (key) => known.vpcs.has(maps.networks.key.decode(key).vni),
+    networks: (key) => {
+      const { vni } = maps.networks.key.decode(key);
+      return known.vpcs.has(vni) || tombstones.within(vni);
+    },
+    routes: (key) => routes.has(rowId({ map: 'routes', key })),
     slots: (key) => ofTable(maps.slots.key.decode(key)) !== undefined,
     holdings: (key) => {
       const id = maps.holdings.key.decode(key);
       return ofTable(id)?.held[id.slot] === 1;
     },
-    mappings: (key) => keptMapping(known, marks, key),
-    endpoints: (key) => {
-      const { vni, ip } = maps.endpoints.key.decode(key);
-      return known.endpoints.has(endpointId(vni, ip));
+    mappings: (key) => {
+      const text = keyText(key);
+      if (!marks.endpoints.has(text)) return false;
+      // An own endpoint's mapping is a row of this host only while it holds the slot.
+      const endpoint = own.get(text);
+      return endpoint === undefined || holds(endpoint, maps.mappings.key.decode(key).ip);
     },
+    endpoints: (key) => own.has(keyText(key)),
     ports: ofPort,
     budgets: ofPort,
     traffic: ofPort,
@@ -131,12 +174,4 @@ export const prune = async (
   const used = new Set([...known.endpoints.values()].map(({ endpoint }) => namespaces.pathOf(endpoint)));
   for (const path of namespaces.list()) if (!used.has(path)) await attempt('namespaces', () => namespaces.remove(path));
   if (pruned.size > 0) log.info(Object.fromEntries(pruned), 'pruned what the snapshot does not name');
-};
-
-/** An own endpoint's mapping is a row of this host only while it holds the slot. */
-const keptMapping = (known: Known, marks: Marks, key: Buffer): boolean => {
-  if (!marks.endpoints.has(keyText(key))) return false;
-  const { vni, ip } = maps.mappings.key.decode(key);
-  const own = known.endpoints.get(endpointId(vni, ip))?.endpoint;
-  return own === undefined || known.tables.get(subnetId(vni, own.subnetNumber))?.held[own.slot] === 1;
 };

@@ -20,7 +20,7 @@ struct endpoint_job {
 	struct address_request addresses[MAX_ADDRESSES];
 	struct route_request routes[MAX_ROUTES];
 	uint32_t address_count, route_count;
-	bool expedite, pin_by_index; // the pin's name lacks the index, which only the kernel knows
+	bool expedite, link_local, pin_by_index; // the pin's name lacks the index, which only the kernel knows
 	struct link_info created;
 };
 
@@ -47,11 +47,27 @@ static int configure_host(struct endpoint_job *endpoint, struct netlink *host)
 	return up.up == 1 || up.alias[0] != '\0' ? link_set(host, &up, error) : 0;
 }
 
+// Without such an address an interface neither joins groups nor looks for routers: it is silent until it is used.
+static int without_link_local(struct endpoint_job *endpoint)
+{
+	struct kernel_error *error = &endpoint->job.error;
+	char path[64];
+	snprintf(path, sizeof(path), "net/ipv6/conf/%s/addr_gen_mode", endpoint->peer.name);
+	if (sysctl_write(endpoint->netns, path, "1", error) == 0)
+		return 0;
+	if (error->code != ENOENT) // a kernel without IPv6 has no such file
+		return -1;
+	error_free(error);
+	return 0;
+}
+
 static int configure_peer(struct endpoint_job *endpoint)
 {
 	struct kernel_error *error = &endpoint->job.error;
 	struct link_request up = { .ifindex = endpoint->created.peer_ifindex, .up = 1, .arp = -1 };
 	struct netlink peer;
+	if (!endpoint->link_local && without_link_local(endpoint) != 0)
+		return -1;
 	if (netlink_open(&peer, endpoint->netns, error) != 0)
 		return -1;
 	link_set(&peer, &up, error); // without a carrier until the host's end is up
@@ -103,7 +119,7 @@ static void release(struct job *job)
 		close(endpoint->program_fd);
 }
 
-// createEndpointInterface({name, netns, peerName, mtu?, mac?, peerMac?, alias?, gsoMaxSize?, queues?, up?,
+// createEndpointInterface({name, netns, peerName, mtu?, mac?, peerMac?, alias?, gsoMaxSize?, queues?, up?, linkLocal?,
 //   addresses: [{address}], routes: [{dst?, via?, onlink?, mtu?}], handle?, pin? | pinPrefix?, expedite?}) -> {ifindex, peerIfindex, mac}
 napi_value endpoint_create(napi_env env, napi_callback_info info)
 {
@@ -124,6 +140,7 @@ napi_value endpoint_create(napi_env env, napi_callback_info info)
 	endpoint->peer.has_mac = read_mac(&reader, "peerMac", endpoint->peer.mac);
 	endpoint->peer.arp = -1;
 	endpoint->expedite = read_flag(&reader, "expedite") != 0;
+	endpoint->link_local = read_flag(&reader, "linkLocal") != 0;
 	endpoint->host.arp = 0;
 	endpoint->host.up = endpoint->host.up != 0;
 	uint32_t addresses = read_length(&reader, "addresses"), routes = read_length(&reader, "routes");

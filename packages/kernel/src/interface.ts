@@ -136,6 +136,8 @@ export interface CreateEndpointInterface {
   readonly mac?: string;
   readonly peerMac?: string;
   readonly alias?: string;
+  /** Whether the endpoint's end gives itself an IPv6 link-local address; default true. */
+  readonly linkLocal?: boolean;
   /** Of the endpoint's end. */
   readonly addresses: readonly { readonly address: string; readonly noPrefixRoute?: boolean }[];
   /** In this order: a gateway's own route comes first. */

@@ -20,8 +20,8 @@ export interface PlanContext {
   /** Name of this host. */
   readonly host: string;
   readonly subnet: (vni: number, subnet: number) => SubnetFacts | undefined;
-  /** Does this host hold the slot, in whatever state? */
-  readonly holds: (vni: number, subnet: number, slot: number) => boolean;
+  /** Does this host hold the slot, in whatever state? Undefined while it does not know the table. */
+  readonly holds: (vni: number, subnet: number, slot: number) => boolean | undefined;
   /** Undefined while the endpoint has no interface. */
   readonly interfaceOf: (vni: number, ip: Address) => InterfaceFacts | undefined;
 }

@@ -1,73 +1,121 @@
 import { EndpointFlag } from '@megrez/abi';
-import { type Address, contains, type Endpoint, parseAddress, parseMac } from '@megrez/model';
-import type { InterfaceFacts, PlanContext } from './context';
+import { type Address, contains, type Endpoint, familyOf, parseAddress, parseMac } from '@megrez/model';
+import { slotOf } from '@megrez/ring';
+import type { InterfaceFacts, PlanContext, SubnetFacts } from './context';
 import { maskOf, wideLength } from './prefix';
 import { type Row, type RowKey, row, rowKey } from './row';
 
+/** What an endpoint is to a host. One that moves is `here` on both hosts until its owners know the new one. */
+export type Presence = 'here' | 'leaving' | 'elsewhere';
+
+export const presenceOf = ({ host, movingTo, movedFrom }: Endpoint, self: string): Presence => {
+  if (host === self || movingTo === self) return 'here';
+  return movedFrom === self ? 'leaving' : 'elsewhere';
+};
+
+/** The addresses of an endpoint, one per family. */
+export const addressesOf = ({ ip, ip6 }: Pick<Endpoint, 'ip' | 'ip6'>): readonly Address[] =>
+  ip6 === '' ? [parseAddress(ip)] : [parseAddress(ip), parseAddress(ip6)];
+
 /**
- * An endpoint of this host: how its interface is served, and where its address is. One of another host: what a bouncer
- * answers; the controller tells of those only whose slot this host holds.
+ * An endpoint of this host: how its interface is served, and where its addresses are. One of another host: what a bouncer
+ * answers for the slots that this host holds.
  */
 export const planEndpoint = (endpoint: Endpoint, context: PlanContext): readonly Row[] => {
-  const { vni, subnetNumber, slot } = endpoint;
-  if (endpoint.host !== context.host) return [mappingRow(endpoint)];
-  const mapping = context.holds(vni, subnetNumber, slot) ? [mappingRow(endpoint)] : [];
-  return [...attachmentRows(endpoint, context), ...mapping];
+  const addresses = addressesOf(endpoint);
+  const presence = presenceOf(endpoint, context.host);
+  const mappings = addresses
+    .filter((ip, i) => {
+      const slot = i === 0 ? endpoint.slot : slotOf(endpoint.vni, ip);
+      const holds = context.holds(endpoint.vni, endpoint.subnetNumber, slot);
+      // Of another host's endpoint we hear because its slot is ours, be it before its table.
+      return holds ?? presence === 'elsewhere';
+    })
+    .map((ip) => mappingRow(endpoint, ip));
+  if (presence === 'elsewhere') return mappings;
+  // What is left here of an endpoint that moved is older than what is at its new host.
+  const generation = generationOf(endpoint) - (presence === 'leaving' ? 1 : 0);
+  return [...attachmentRows({ endpoint, addresses, generation }, context), ...mappings];
 };
 
 const generationOf = ({ meta }: Endpoint): number => meta?.generation ?? 0;
 
-const mappingRow = (endpoint: Endpoint): Row =>
-  row('mappings', keyOf(endpoint), {
-    host: parseAddress(endpoint.hostAddress),
-    generation: generationOf(endpoint),
-    mac: parseMac(endpoint.mac),
-  });
+const mappingRow = (endpoint: Endpoint, ip: Address): Row =>
+  row(
+    'mappings',
+    { vni: endpoint.vni, ip },
+    { host: parseAddress(endpoint.hostAddress), generation: generationOf(endpoint), mac: parseMac(endpoint.mac) },
+  );
 
-const keyOf = ({ vni, ip }: Endpoint): { vni: number; ip: Address } => ({ vni, ip: parseAddress(ip) });
+interface Attached {
+  readonly endpoint: Endpoint;
+  readonly addresses: readonly Address[];
+  readonly generation: number;
+}
 
 /** Ports first: an endpoint that can be found may answer at once. */
-const attachmentRows = (endpoint: Endpoint, context: PlanContext): readonly Row[] => {
-  const key = keyOf(endpoint);
-  if (endpoint.attachment?.kind.oneofKind === 'none') return [endpointRow(endpoint, undefined)];
-  const facts = context.interfaceOf(key.vni, key.ip);
+const attachmentRows = (attached: Attached, context: PlanContext): readonly Row[] => {
+  const { endpoint, addresses, generation } = attached;
+  const { vni, subnetNumber } = endpoint;
+  const facts = context.interfaceOf(vni, addresses[0] as Address);
+  const wantsNone = endpoint.attachment?.kind.oneofKind === 'none';
+  // The attachment of an endpoint that moves is that at its new host.
+  if (wantsNone && (facts === undefined || !staysAsItIs(endpoint, context.host))) {
+    return addresses.map((ip) => endpointRow(attached, ip, undefined));
+  }
   if (facts === undefined) return [];
-  const prefix = context
-    .subnet(endpoint.vni, endpoint.subnetNumber)
-    ?.prefixes.find(({ cidr }) => contains(cidr, key.ip));
-  if (prefix === undefined) return [];
+  const subnet = context.subnet(vni, subnetNumber);
+  const reaches = addresses.flatMap((ip) => reachOf(ip, subnet));
+  if (reaches[0]?.ip !== addresses[0]) return [];
+  const of = (family: 4 | 6) => reaches.find(({ ip }) => familyOf(ip) === family) ?? noReach;
   const { ifindex, mtu } = facts;
   const port = row(
     'ports',
     { ifindex },
-    {
-      vni: endpoint.vni,
-      subnet: endpoint.subnetNumber,
-      ip4: {
-        ip: key.ip,
-        gateway: prefix.gateway,
-        network: prefix.cidr.address,
-        mask: maskOf(wideLength(prefix.cidr)),
-      },
-      ip6: noReach,
-      generation: generationOf(endpoint),
-      mac: parseMac(endpoint.mac),
-      mtu,
-    },
+    { vni, subnet: subnetNumber, ip4: of(4), ip6: of(6), generation, mac: parseMac(endpoint.mac), mtu },
   );
-  return [...datapathRows(ifindex), port, endpointRow(endpoint, facts)];
+  return [...datapathRows(ifindex), port, ...reaches.map(({ ip }) => endpointRow(attached, ip, facts))];
 };
 
-const endpointRow = (endpoint: Endpoint, facts: InterfaceFacts | undefined): Row =>
-  row('endpoints', keyOf(endpoint), {
-    ifindex: facts?.ifindex ?? 0,
-    flags: facts?.veth ? EndpointFlag.veth : 0,
-    generation: generationOf(endpoint),
-    mac: parseMac(endpoint.mac),
-  });
+/** Does this host go on serving the interface that it has, whatever attachment the endpoint has now? */
+export const staysAsItIs = (endpoint: Endpoint, host: string): boolean =>
+  presenceOf(endpoint, host) === 'leaving' ||
+  (endpoint.host === host && endpoint.movingTo !== '' && endpoint.movingTo !== host);
+
+interface Reach {
+  readonly ip: Address;
+  readonly gateway: Address;
+  readonly network: Address;
+  readonly mask: Address;
+}
 
 const none = new Uint8Array(16);
-const noReach = { ip: none, gateway: none, network: none, mask: none };
+const noReach: Reach = { ip: none, gateway: none, network: none, mask: none };
+
+/** The address in its prefix of the subnet, when it lies in one. */
+const reachOf = (ip: Address, subnet: SubnetFacts | undefined): readonly Reach[] => {
+  const prefix = subnet?.prefixes.find(({ cidr }) => contains(cidr, ip));
+  if (prefix === undefined) return [];
+  const { cidr, gateway } = prefix;
+  return [{ ip, gateway, network: cidr.address, mask: maskOf(wideLength(cidr)) }];
+};
+
+const endpointRow = (
+  { endpoint: { vni, mac }, generation }: Attached,
+  ip: Address,
+  facts: InterfaceFacts | undefined,
+): Row =>
+  row(
+    'endpoints',
+    { vni, ip },
+    {
+      ifindex: facts?.ifindex ?? 0,
+      flags: facts?.veth ? EndpointFlag.veth : 0,
+      generation,
+      mac: parseMac(mac),
+    },
+  );
+
 const nothing = { packets: 0n, bytes: 0n };
 
 const datapathRows = (ifindex: number): readonly Row[] => [
@@ -76,8 +124,8 @@ const datapathRows = (ifindex: number): readonly Row[] => [
 ];
 
 /**
- * Every row that an endpoint may have; `ifindex` of its interface, when it had one. In the order of removal: nobody finds
- * an endpoint whose port is gone.
+ * Every row that an address of an endpoint may have; `ifindex` of its interface, when it had one. In the order of removal:
+ * nobody finds an endpoint whose port is gone.
  */
 export const endpointKeys = (vni: number, ip: Address, ifindex: number | undefined): readonly RowKey[] => [
   rowKey('mappings', { vni, ip }),

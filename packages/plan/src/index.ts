@@ -1,6 +1,6 @@
 export { defaultLeases, defaultTimes, type HostSettings, planConfig, planUnderlay } from './config';
 export type { InterfaceFacts, PlanContext, SubnetFacts } from './context';
-export { endpointKeys, planEndpoint, portKeys } from './endpoint';
+export { addressesOf, endpointKeys, planEndpoint, portKeys, presenceOf, staysAsItIs } from './endpoint';
 export {
   contextOf,
   emptyKnown,
@@ -8,6 +8,7 @@ export {
   type Known,
   type KnownTable,
   keysOf,
+  mergeWork,
   note,
   type OwnEndpoint,
   rowsOf,
@@ -17,6 +18,6 @@ export {
 export { type Intent, plan } from './plan';
 export { maskOf, wideLength } from './prefix';
 export { type Row, type RowKey, row, rowId, rowKey } from './row';
-export { subnetFacts } from './subnet';
+export { planSubnet, subnetFacts, subnetKeys } from './subnet';
 export { ownerAddresses, planTable, slotsHeld, tableKeys } from './table';
 export { planVpc, vpcKeys } from './vpc';

@@ -1,14 +1,19 @@
 import { type Change, Endpoint, parseAddress, type SlotState, SlotTable, Subnet, Vpc } from '@megrez/model';
+import { slotOf } from '@megrez/ring';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
+  addressesOf,
   contextOf,
   emptyKnown,
   endpointId,
   type InterfaceFacts,
+  type Known,
   keysOf,
+  mergeWork,
   note,
   plan,
+  presenceOf,
   type Row,
   rowId,
   rowsOf,
@@ -27,16 +32,29 @@ const vni = fc.oneof({ arbitrary: fc.constant(1), weight: 4 }, fc.constant(2));
 const number = fc.oneof({ arbitrary: fc.constant(1), weight: 3 }, fc.constant(2));
 const digit = fc.integer({ min: 2, max: 3 });
 const hostName = fc.constantFrom('h1', 'h1', 'h2');
+/** Mostly none, else where a move comes from or goes to. */
+const moving = fc.oneof({ arbitrary: fc.constant(''), weight: 3 }, hostName);
 const ipOf = (subnet: number, last: number): string => `10.0.${subnet}.${last}`;
 
 const vpc = vni.map((of): Change['object'] => ({ oneofKind: 'vpc', vpc: Vpc.create({ vni: of, name: `v${of}` }) }));
-const subnet = fc.tuple(vni, number, fc.constantFrom(24, 25)).map(([of, n, length]): Change['object'] => ({
-  oneofKind: 'subnet',
-  subnet: Subnet.create({ vni: of, number: n, cidrs: [`10.0.${n}.0/${length}`], gateways: [`10.0.${n}.1`] }),
-}));
-/** Slots of a few owners, in every state, repeated over the table. */
+const subnet = fc
+  .tuple(vni, number, fc.constantFrom(24, 25), fc.boolean())
+  .map(([of, n, length, dual]): Change['object'] => ({
+    oneofKind: 'subnet',
+    subnet: Subnet.create({
+      vni: of,
+      number: n,
+      cidrs: [`10.0.${n}.0/${length}`, ...(dual ? [`fd00:${n}::/64`] : [])],
+      gateways: [`10.0.${n}.1`, ...(dual ? [`fd00:${n}::1`] : [])],
+    }),
+  }));
+/** Slots of a few owners, in every state, repeated over the table; subnet 0 is the VPC's dividers. */
 const table = fc
-  .tuple(vni, number, fc.array(fc.tuple(fc.nat(2), fc.constantFrom(1, 2, 3)), { minLength: 1, maxLength: 3 }))
+  .tuple(
+    vni,
+    fc.oneof({ arbitrary: number, weight: 3 }, fc.constant(0)),
+    fc.array(fc.tuple(fc.nat(2), fc.constantFrom(1, 2, 3)), { minLength: 1, maxLength: 3 }),
+  )
   .map(([of, n, pattern]): Change['object'] => ({
     oneofKind: 'table',
     table: SlotTable.create({
@@ -50,8 +68,8 @@ const table = fc
     }),
   }));
 const endpoint = fc
-  .tuple(vni, number, digit, hostName, fc.boolean())
-  .map(([of, n, last, on, none]): Change['object'] => ({
+  .tuple(vni, number, digit, hostName, fc.boolean(), moving, moving, fc.boolean())
+  .map(([of, n, last, on, none, movingTo, movedFrom, dual]): Change['object'] => ({
     oneofKind: 'endpoint',
     endpoint: Endpoint.create({
       vni: of,
@@ -60,7 +78,10 @@ const endpoint = fc
       hostAddress: on === 'h1' ? '192.168.0.1' : '192.168.0.2',
       ip: ipOf(n, last),
       mac: `02:4d:0a:00:0${n}:0${last}`,
-      slot: last,
+      slot: slotOf(of, parseAddress(ipOf(n, last))),
+      movingTo,
+      movedFrom,
+      ip6: dual ? `fd00:${n}::${last}` : '',
       ...(none ? { attachment: { kind: { oneofKind: 'none', none: {} } } } : {}),
     }),
   }));
@@ -107,44 +128,100 @@ const factsOf = (of: number, ip: string): InterfaceFacts => {
   return { ifindex: of * 1_000 + (bytes[14] as number) * 100 + (bytes[15] as number), mtu: 1386, veth: true };
 };
 
-test('changes one by one, in any order, end where planning the whole ends', () => {
+type EndpointObject = Extract<Change['object'], { oneofKind: 'endpoint' }>;
+
+/** Which endpoints a host is told of: its own, and those of the slots it holds. */
+const concerns = (known: Known, { endpoint }: EndpointObject): boolean => {
+  if (presenceOf(endpoint, host) !== 'elsewhere') return true;
+  const held = known.tables.get(`${endpoint.vni}/${endpoint.subnetNumber}`)?.held;
+  return addressesOf(endpoint).some((ip) => held?.[slotOf(endpoint.vni, ip)] === 1);
+};
+
+/** What a deletion says. */
+const deletionOf = ({ endpoint: { vni: of, subnetNumber, slot, ip, ip6 } }: EndpointObject): Change['object'] => ({
+  oneofKind: 'endpoint',
+  endpoint: Endpoint.create({ vni: of, subnetNumber, slot, ip, ip6 }),
+});
+
+test('changes in batches, in any order, end where planning the whole ends', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
+    fc.property(fc.array(fc.array(step, { minLength: 1, maxLength: 3 }), { maxLength: 30, size: 'max' }), (batches) => {
       const known = emptyKnown();
       const rows = new Map<string, Row>();
-      const wanted = new Map<string, Change['object']>();
+      /** What the controller holds, and of that what it has told. */
+      const intent = new Map<string, Change['object']>();
+      const told = new Map<string, Change['object']>();
       const ifindexes = new Map<string, number>();
+      const dirty = new Map<string, Work>();
+      let generation = 0;
 
       const apply = (work: Work): void => {
         const ifindex = ifindexes.get(work.id);
         for (const key of keysOf(work, ifindex)) rows.delete(rowId(key));
         for (const row of rowsOf(known, host, work)) rows.set(rowId(row), row);
       };
-      steps.forEach((one, i) => {
-        if (one.kind === 'interface') {
+      const tell = (object: Change['object'], deleted: boolean, at: number): void => {
+        if (deleted) told.delete(identity(object));
+        else told.set(identity(object), object);
+        for (const work of note(known, host, { object, deleted, generation: at })) {
+          dirty.set(work.id, mergeWork(dirty.get(work.id), work));
+        }
+      };
+      const tellEndpoint = (object: EndpointObject, at: number): void => {
+        if (concerns(known, object)) tell(object, false, at);
+        else if (told.has(identity(object))) tell(deletionOf(object), true, at);
+      };
+      const change = (object: Change['object'], deleted: boolean): void => {
+        const before = told.get(identity(object));
+        // With other addresses it is another endpoint.
+        const other =
+          object.oneofKind === 'endpoint' &&
+          before?.oneofKind === 'endpoint' &&
+          before.endpoint.ip6 !== object.endpoint.ip6;
+        if (other) tell(deletionOf(before), true, generation);
+        if (deleted) intent.delete(identity(object));
+        else intent.set(identity(object), object);
+        if (object.oneofKind !== 'endpoint') {
+          tell(object, deleted, generation);
+          // Gained slots are loaded, lost ones taken back.
+          if (object.oneofKind !== 'table') return;
+          const { vni: of, subnet: n } = object.table;
+          for (const one of intent.values()) {
+            if (one.oneofKind !== 'endpoint' || one.endpoint.vni !== of || one.endpoint.subnetNumber !== n) continue;
+            if (presenceOf(one.endpoint, host) === 'elsewhere') tellEndpoint(one, generation);
+          }
+        } else if (!deleted) tellEndpoint(object, generation);
+        else if (before?.oneofKind === 'endpoint' && !other) tell(deletionOf(before), true, generation);
+      };
+
+      for (const batch of batches) {
+        for (const one of batch) {
+          generation += 1;
+          if (one.kind === 'change') {
+            change(withGeneration(one.object, generation), one.deleted);
+            continue;
+          }
           const id = endpointId(one.vni, parseAddress(one.ip));
           const facts = factsOf(one.vni, one.ip);
           ifindexes.set(id, facts.ifindex);
           if (one.present) known.interfaces.set(id, facts);
           else known.interfaces.delete(id);
           const own = known.endpoints.get(id);
-          if (own !== undefined)
-            apply({ id, object: { oneofKind: 'endpoint', endpoint: own.endpoint }, deleted: false });
-          return;
+          if (own === undefined) continue;
+          const work: Work = { id, object: { oneofKind: 'endpoint', endpoint: own.endpoint }, deleted: false };
+          dirty.set(id, mergeWork(dirty.get(id), work));
         }
-        const object = withGeneration(one.object, i + 1);
-        if (one.deleted) wanted.delete(identity(object));
-        else wanted.set(identity(object), object);
-        for (const work of note(known, host, { object, deleted: one.deleted, generation: i + 1 })) apply(work);
-      });
+        for (const work of dirty.values()) apply(work);
+        dirty.clear();
+      }
 
       const whole = new Map<string, Row>();
       const context = contextOf(known, host);
-      for (const object of wanted.values()) for (const row of plan(object, context)) whole.set(rowId(row), row);
+      for (const object of told.values()) for (const row of plan(object, context)) whole.set(rowId(row), row);
       expect([...rows.keys()].sort()).toEqual([...whole.keys()].sort());
       for (const [id, row] of rows) expect(row.value.equals(whole.get(id)?.value ?? Buffer.alloc(0))).toBe(true);
     }),
-    { numRuns: 200 },
+    { numRuns: 300 },
   );
 });
 

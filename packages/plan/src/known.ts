@@ -1,9 +1,9 @@
 import { type Address, addressHex, type Change, type Endpoint, parseAddress, type Subnet } from '@megrez/model';
 import type { InterfaceFacts, PlanContext, SubnetFacts } from './context';
-import { endpointKeys } from './endpoint';
+import { addressesOf, endpointKeys, presenceOf } from './endpoint';
 import { type Intent, plan } from './plan';
-import type { Row, RowKey } from './row';
-import { subnetFacts } from './subnet';
+import { type Row, type RowKey, rowId } from './row';
+import { subnetFacts, subnetKeys } from './subnet';
 import { ownerAddresses, slotsHeld, tableKeys } from './table';
 import { vpcKeys } from './vpc';
 
@@ -13,9 +13,11 @@ export interface Work {
   /** Of a deleted object, as little as its deletion says. */
   readonly object: Intent;
   readonly deleted: boolean;
+  /** Rows that it had here before, when it may not have them any more. */
+  readonly former?: readonly RowKey[];
 }
 
-/** An endpoint of this host. */
+/** An endpoint of this host: one that is here, comes, or is about to leave. */
 export interface OwnEndpoint {
   readonly endpoint: Endpoint;
   readonly ip: Address;
@@ -59,7 +61,10 @@ export const endpointId = (vni: number, ip: Address): string => `endpoint ${vni}
 export const contextOf = (known: Known, host: string): PlanContext => ({
   host,
   subnet: (vni, subnet) => known.subnets.get(subnetId(vni, subnet))?.facts,
-  holds: (vni, subnet, slot) => known.tables.get(subnetId(vni, subnet))?.held[slot] === 1,
+  holds: (vni, subnet, slot) => {
+    const table = known.tables.get(subnetId(vni, subnet));
+    return table === undefined ? undefined : table.held[slot] === 1;
+  },
   interfaceOf: (vni, ip) => known.interfaces.get(endpointId(vni, ip)),
 });
 
@@ -76,10 +81,12 @@ export const note = (known: Known, host: string, { object, deleted, generation }
     case 'subnet': {
       const { vni, number } = object.subnet;
       const id = subnetId(vni, number);
-      if ((known.subnets.get(id)?.subnet.meta?.generation ?? 0) > generation) return [];
+      const before = known.subnets.get(id);
+      if ((before?.subnet.meta?.generation ?? 0) > generation) return [];
       if (deleted) known.subnets.delete(id);
       else known.subnets.set(id, { subnet: object.subnet, facts: subnetFacts(object.subnet) });
-      return endpointsIn(known, vni, number);
+      const former = before === undefined ? [] : subnetKeys(vni, before.facts);
+      return [{ id: `subnet ${id}`, object, deleted, former }, ...endpointsIn(known, vni, number)];
     }
     case 'table': {
       const { vni, subnet } = object.table;
@@ -96,10 +103,12 @@ export const note = (known: Known, host: string, { object, deleted, generation }
       const { endpoint } = object;
       const ip = parseAddress(endpoint.ip);
       const id = endpointId(endpoint.vni, ip);
-      if ((known.endpoints.get(id)?.endpoint.meta?.generation ?? 0) > generation) return [];
-      if (deleted || endpoint.host !== host) known.endpoints.delete(id);
+      const before = known.endpoints.get(id)?.endpoint;
+      if ((before?.meta?.generation ?? 0) > generation) return [];
+      if (deleted || presenceOf(endpoint, host) === 'elsewhere') known.endpoints.delete(id);
       else known.endpoints.set(id, { endpoint, ip });
-      return [{ id, object, deleted }];
+      const former = before === undefined ? [] : addressKeys(before);
+      return [{ id, object, deleted, former }];
     }
     default:
       return [];
@@ -111,19 +120,41 @@ const endpointsIn = (known: Known, vni: number, subnet: number): readonly Work[]
     .filter(([, { endpoint }]) => endpoint.vni === vni && endpoint.subnetNumber === subnet)
     .map(([id, { endpoint }]) => ({ id, object: { oneofKind: 'endpoint', endpoint }, deleted: false }));
 
+const addressKeys = (endpoint: Endpoint, ifindex?: number): readonly RowKey[] =>
+  addressesOf(endpoint).flatMap((ip, i) => endpointKeys(endpoint.vni, ip, i === 0 ? ifindex : undefined));
+
+/** Two works on one object, of which only the later is still to be done: it looks after the rows of both. */
+export const mergeWork = (earlier: Work | undefined, later: Work): Work => {
+  const kind = later.object.oneofKind;
+  // The rows that other objects may have are told by their id.
+  if (earlier === undefined || (kind !== 'endpoint' && kind !== 'subnet')) return later;
+  return { ...later, former: [...keysOf(earlier), ...(later.former ?? [])] };
+};
+
 /** What the rows of one object should be. */
 export const rowsOf = (known: Known, host: string, { object, deleted }: Work): readonly Row[] =>
   deleted ? [] : plan(object, contextOf(known, host));
 
-/** Every row that the object may have, `ifindex` being that of the endpoint's interface if it has or had one. */
-export const keysOf = ({ object }: Pick<Work, 'object'>, ifindex?: number): readonly RowKey[] => {
+/**
+ * Every row that the object may have or had here, each once, `ifindex` being that of the endpoint's interface if it has
+ * or had one.
+ */
+export const keysOf = (work: Pick<Work, 'object' | 'former'>, ifindex?: number): readonly RowKey[] => {
+  const keys = objectKeys(work.object, ifindex);
+  if (work.former === undefined || work.former.length === 0) return keys;
+  return [...new Map([...keys, ...work.former].map((key) => [rowId(key), key])).values()];
+};
+
+const objectKeys = (object: Intent, ifindex: number | undefined): readonly RowKey[] => {
   switch (object.oneofKind) {
     case 'vpc':
       return vpcKeys(object.vpc.vni);
+    case 'subnet':
+      return subnetKeys(object.subnet.vni, subnetFacts(object.subnet));
     case 'table':
       return tableKeys(object.table.vni, object.table.subnet);
     case 'endpoint':
-      return endpointKeys(object.endpoint.vni, parseAddress(object.endpoint.ip), ifindex);
+      return addressKeys(object.endpoint, ifindex);
     default:
       return [];
   }

@@ -8,6 +8,7 @@ import {
   maps,
 } from '@megrez/abi';
 import { Endpoint, formatAddress, parseAddress, SlotState, type SlotTable, Subnet, Vpc } from '@megrez/model';
+import { slotOf } from '@megrez/ring';
 import { describe, expect, test } from 'vitest';
 import { type PlanContext, plan, planConfig, planUnderlay, type Row, rowId, subnetFacts } from '.';
 
@@ -19,6 +20,7 @@ const web = Subnet.create({
   vni: 7,
   number: 3,
 });
+const meta = { generation: 0, requestId: '', createdAtMs: 0, deleting: false };
 const a = Endpoint.create({
   meta: { generation: 40 },
   vpc: 'acme',
@@ -81,13 +83,87 @@ describe('an endpoint of this host', () => {
 });
 
 test('an endpoint of another host is a mapping and nothing else', () => {
-  const rows = endpointRows({ ...a, host: 'h2', hostAddress: '192.168.0.2' });
+  const foreign = { ...a, host: 'h2', hostAddress: '192.168.0.2' };
+  expect(endpointRows(foreign)).toEqual([]);
+  // Whose table is not known yet is told of because its slot is ours.
+  expect(names(endpointRows(foreign, { holds: () => undefined }))).toEqual(['mappings']);
+  const rows = endpointRows(foreign, { holds: (_vni, _subnet, slot) => slot === a.slot });
   expect(names(rows)).toEqual(['mappings']);
   expect(decodeMapping(of(rows, 'mappings').value)).toEqual({
     host: parseAddress('192.168.0.2'),
     generation: 40,
     mac: Uint8Array.of(2, 0x4d, 10, 0, 1, 7),
   });
+});
+
+describe('an endpoint that moves', () => {
+  const hosted = (rows: readonly Row[]): string => formatAddress(decodeMapping(of(rows, 'mappings').value).host);
+  const holds = { holds: () => true };
+
+  test('is here already when it comes to this host, while its mapping still says the old one', () => {
+    const coming = { ...a, host: 'h2', hostAddress: '192.168.0.2', movingTo: 'h1' };
+    const rows = endpointRows(coming, holds);
+    expect(names(rows)).toEqual(['budgets', 'traffic', 'ports', 'endpoints', 'mappings']);
+    expect(decodePort(of(rows, 'ports').value).generation).toBe(40);
+    expect(hosted(rows)).toBe('192.168.0.2');
+  });
+
+  test('stays as it is at the host it leaves, older than at the new one', () => {
+    const left = { ...a, host: 'h2', hostAddress: '192.168.0.2', movedFrom: 'h1' };
+    const rows = endpointRows({ ...left, attachment: { kind: { oneofKind: 'none', none: {} } } }, holds);
+    expect(names(rows)).toEqual(['budgets', 'traffic', 'ports', 'endpoints', 'mappings']);
+    expect(decodePort(of(rows, 'ports').value).generation).toBe(39);
+    expect(decodeEndpoint(of(rows, 'endpoints').value)).toMatchObject({ ifindex: 12, generation: 39 });
+    expect(decodeMapping(of(rows, 'mappings').value).generation).toBe(40);
+    expect(hosted(rows)).toBe('192.168.0.2');
+    expect(names(endpointRows({ ...left, movedFrom: '' }, holds))).toEqual(['mappings']);
+  });
+});
+
+test('an endpoint of both families has a port with both, and rows for each address', () => {
+  const dual = Subnet.create({
+    ...web,
+    cidrs: ['10.0.1.0/24', 'fd00:1::/64'],
+    gateways: ['10.0.1.1', 'fd00:1::1'],
+  });
+  const ip6 = 'fd00:1::7';
+  const slot6 = slotOf(a.vni, parseAddress(ip6));
+  const held: number[] = [];
+  const rows = endpointRows(
+    { ...a, ip6 },
+    { subnet: () => subnetFacts(dual), holds: (_vni, _subnet, slot) => held.push(slot) > 0 && slot === slot6 },
+  );
+  expect(held).toEqual([a.slot, slot6]);
+  const port = decodePort(of(rows, 'ports').value);
+  expect([port.ip4.ip, port.ip6.ip, port.ip6.gateway, port.ip6.network].map(formatAddress)).toEqual([
+    '10.0.1.7',
+    ip6,
+    'fd00:1::1',
+    'fd00:1::',
+  ]);
+  const addressesIn = (map: 'endpoints' | 'mappings') =>
+    rows.flatMap((one) => (one.map === map ? [formatAddress(maps[map].key.decode(one.key).ip)] : []));
+  expect(addressesIn('endpoints')).toEqual(['10.0.1.7', ip6]);
+  expect(addressesIn('mappings')).toEqual([ip6]);
+  // Without a prefix of that family there is nothing to serve it with.
+  expect(names(endpointRows({ ...a, ip6 })).filter((name) => name === 'endpoints').length).toBe(1);
+  // An endpoint of IPv6 alone.
+  const alone = endpointRows({ ...a, ip: ip6 }, { subnet: () => subnetFacts(dual) });
+  const only = decodePort(of(alone, 'ports').value);
+  expect([formatAddress(only.ip6.ip), only.ip4.ip.every((byte) => byte === 0)]).toEqual([ip6, true]);
+});
+
+test('a subnet is a route per prefix, longer ones longer', () => {
+  const subnet = { ...web, cidrs: ['10.0.1.0/24', 'fd00:1::/64'], meta: { ...meta, generation: 6 } };
+  const rows = plan({ oneofKind: 'subnet', subnet }, context());
+  expect(rows.map(({ key }) => maps.routes.key.decode(key))).toEqual([
+    { length: 152, vni: 7, address: parseAddress('10.0.1.0') },
+    { length: 96, vni: 7, address: parseAddress('fd00:1::') },
+  ]);
+  expect(rows.map(({ value }) => maps.routes.value.decode(value))).toMatchObject([
+    { subnet: 3, generation: 6 },
+    { subnet: 3, generation: 6 },
+  ]);
 });
 
 test('a VPC is a network', () => {
@@ -159,6 +235,22 @@ describe('a slot table', () => {
     ]);
     expect(holdings.map(({ key }) => maps.holdings.key.decode(key))).toEqual([{ vni: 7, subnet: 3, slot: 0 }]);
   });
+});
+
+test('the table of a VPC’s dividers is a table like any other', () => {
+  const dividers: SlotTable = {
+    vni: 7,
+    subnet: 0,
+    epoch: 1,
+    generation: 5,
+    owners: [{ host: 'h1', address: '192.168.0.1' }],
+    slots: Array.from({ length: 256 }, () => ({ holders: [{ owner: 0, state: SlotState.SERVING }] })),
+  };
+  const rows = plan({ oneofKind: 'table', table: dividers }, context());
+  for (const map of ['slots', 'holdings'] as const) {
+    const keys = rows.flatMap((one) => (one.map === map ? [maps[map].key.decode(one.key)] : []));
+    expect([keys.length, new Set(keys.map(({ subnet }) => subnet))]).toEqual([256, new Set([0])]);
+  }
 });
 
 test('the host itself', () => {

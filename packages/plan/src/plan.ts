@@ -2,6 +2,7 @@ import type { Change } from '@megrez/model';
 import type { PlanContext } from './context';
 import { planEndpoint } from './endpoint';
 import type { Row } from './row';
+import { planSubnet } from './subnet';
 import { planTable } from './table';
 import { planVpc } from './vpc';
 
@@ -13,6 +14,8 @@ export const plan = (object: Intent, context: PlanContext): readonly Row[] => {
   switch (object.oneofKind) {
     case 'vpc':
       return planVpc(object.vpc);
+    case 'subnet':
+      return planSubnet(object.subnet);
     case 'table':
       return planTable(object.table, context.host);
     case 'endpoint':

@@ -12,7 +12,7 @@ export const vpcChange = (generation = 1, deleted = false): Change => ({
   object: { oneofKind: 'vpc', vpc: Vpc.create({ name: 'acme', vni, cidrs: ['10.0.0.0/16'], meta: meta(generation) }) },
 });
 
-export const subnetChange = (generation = 2, deleted = false): Change => ({
+export const subnetChange = (generation = 2, deleted = false, more: Partial<Subnet> = {}): Change => ({
   generation,
   deleted,
   object: {
@@ -25,15 +25,17 @@ export const subnetChange = (generation = 2, deleted = false): Change => ({
       cidrs: ['10.0.1.0/24'],
       gateways: ['10.0.1.1'],
       meta: meta(generation),
+      ...more,
     }),
   },
 });
 
-/** Every slot at one owner. */
+/** Every slot at one owner; subnet 0 is the VPC's dividers. */
 export const tableChange = (
   owner: { readonly host: string; readonly address: string },
   generation = 3,
   deleted = false,
+  { subnet = subnet_number, state = SlotState.SERVING } = {},
 ): Change => ({
   generation,
   deleted,
@@ -41,11 +43,11 @@ export const tableChange = (
     oneofKind: 'table',
     table: {
       vni,
-      subnet: subnet_number,
+      subnet,
       epoch: 1,
       generation,
       owners: [owner],
-      slots: Array.from({ length: 256 }, () => ({ holders: [{ owner: 0, state: SlotState.SERVING }] })),
+      slots: Array.from({ length: 256 }, () => ({ holders: [{ owner: 0, state }] })),
     },
   },
 });
@@ -70,12 +72,9 @@ export const endpointChange = (fields: Partial<Endpoint>, generation: number, de
   return { generation, deleted, object: { oneofKind: 'endpoint', endpoint } };
 };
 
-/** What a deletion says. */
-export const endpointDeletion = (ip: string, generation: number): Change => ({
-  generation,
-  deleted: true,
-  object: {
-    oneofKind: 'endpoint',
-    endpoint: Endpoint.create({ vni, subnetNumber: subnet_number, ip, slot: slotOf(vni, parseAddress(ip)) }),
-  },
-});
+/** What a deletion says; `hostAddress` that the endpoint is somewhere else. */
+export const endpointDeletion = (ip: string, generation: number, hostAddress = '', ip6 = ''): Change => {
+  const slot = slotOf(vni, parseAddress(ip));
+  const endpoint = Endpoint.create({ vni, subnetNumber: subnet_number, ip, ip6, hostAddress, slot });
+  return { generation, deleted: true, object: { oneofKind: 'endpoint', endpoint } };
+};

@@ -25,6 +25,8 @@ export interface RelaySession {
 export interface Relay {
   readonly address: string;
   storeId: string;
+  /** Of the sessions that open from now on. */
+  hardLease_ms: number;
   /** Pings are answered. */
   answers: boolean;
   /** The next session that opens. */
@@ -64,7 +66,7 @@ export const startRelay = async (socket: string): Promise<Relay> => {
         }),
       end: () => stream.end(),
     };
-    const leases = { softLeaseMs: 5_000, hardLeaseMs: 10_000, checkMs: 60_000 };
+    const leases = { softLeaseMs: 5_000, hardLeaseMs: relay.hardLease_ms, checkMs: 60_000 };
     write({
       oneofKind: 'welcome',
       welcome: {
@@ -107,6 +109,7 @@ export const startRelay = async (socket: string): Promise<Relay> => {
   const relay: Relay = {
     address: `unix:${socket}`,
     storeId: randomUUID(),
+    hardLease_ms: 10_000,
     answers: true,
     session: () => {
       const session = opened.shift();

@@ -1,0 +1,70 @@
+import { maps } from '@megrez/abi';
+import type { Address } from '@megrez/model';
+import { type RowKey, row, rowId } from '@megrez/plan';
+import type { Logger } from 'pino';
+import type { Rows } from './rows';
+
+/** Leases after which no peer has a path to where an endpoint was. */
+const leases = 2n;
+
+/**
+ * Endpoints that left this host a short while ago: the datapath passes their packets on, or calls them gone. The kernel's
+ * map is the memory: what is in it outlives the agent.
+ */
+export interface Tombstones {
+  /** The endpoint of this row of `endpoints` left: to a host, or (all zero) for ever. Before the row is removed. */
+  bury(key: RowKey, host: Address, generation: number): void;
+  /** Its address is here again. After its row is written. */
+  lift(key: RowKey): void;
+  /** Has the VNI any? Then it must stay known. */
+  within(vni: number): boolean;
+  /** Removes what is over; returns the VNIs that have none any more. */
+  sweep(): readonly number[];
+}
+
+export const openTombstones = async (rows: Rows, log: Logger): Promise<Tombstones> => {
+  const known = new Map<string, { readonly key: RowKey; readonly vni: number; readonly until: bigint }>();
+  const keyOf = ({ key }: RowKey): RowKey => ({ map: 'tombstones', key });
+  const remember = (key: RowKey, until: bigint): void => {
+    known.set(rowId(key), { key, vni: maps.tombstones.key.decode(key.key).vni, until });
+  };
+  for (const { key, value } of await rows.entries('tombstones')) {
+    remember({ map: 'tombstones', key }, maps.tombstones.value.decode(value).until);
+  }
+
+  const hardLease_ns = (): bigint => {
+    const config = rows.lookup({ map: 'config', key: maps.config.key.encode(0) });
+    return config === undefined ? 0n : maps.config.value.decode(config).hard_lease_ns;
+  };
+  const remove = (id: string, key: RowKey): void => {
+    rows.remove(key);
+    known.delete(id);
+  };
+
+  return {
+    bury: (endpoint, host, generation) => {
+      const key = keyOf(endpoint);
+      const until = process.hrtime.bigint() + leases * hardLease_ns();
+      try {
+        rows.put(row('tombstones', maps.tombstones.key.decode(key.key), { host, generation, until }));
+        remember(key, until);
+      } catch (error) {
+        // Peers find out by their leases; the endpoint must go all the same.
+        log.error({ error, ...maps.tombstones.key.decode(key.key) }, 'tombstone could not be written');
+      }
+    },
+    lift: (endpoint) => {
+      const key = keyOf(endpoint);
+      const id = rowId(key);
+      if (known.has(id)) remove(id, key);
+    },
+    within: (vni) => [...known.values()].some((one) => one.vni === vni),
+    sweep: () => {
+      const now = process.hrtime.bigint();
+      const over = [...known].filter(([, { until }]) => until <= now);
+      for (const [id, { key }] of over) remove(id, key);
+      const left = new Set([...known.values()].map(({ vni }) => vni));
+      return [...new Set(over.map(([, { vni }]) => vni))].filter((vni) => !left.has(vni));
+    },
+  };
+};
