@@ -59,12 +59,15 @@ export async function dropsOf(cluster: TestCluster, host: string): Promise<Reado
   return Object.fromEntries([...found].map(([, vni, verdict, value]) => [`${vni}/${verdict}`, Number(value)]));
 }
 
-/** Maps that the agent writes: everything but what the datapath learns by itself, and the host's own fixed rows. */
+/**
+ * Maps that the agent writes: everything but what the datapath learns by itself, the host's own fixed rows, and what stays
+ * for two hard leases after a deletion (`tombstones`, and the `networks` they are in).
+ */
 export const agentMaps = [
   'ports',
   'endpoints',
   'mappings',
-  'networks',
+  'routes',
   'slots',
   'holdings',
   'budgets',

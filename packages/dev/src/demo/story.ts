@@ -96,8 +96,8 @@ async function talk({ cluster: { dir }, tell, signal }: Scene, a: Endpoint, b: E
   }
 }
 
-/** Maps whose rows exist because of intent. */
-const intentMaps = ['ports', 'endpoints', 'mappings', 'networks', 'slots', 'holdings'];
+/** Maps whose rows go with their intent; a VNI stays known while peers may still have a path into it. */
+const intentMaps = ['ports', 'endpoints', 'mappings', 'routes', 'slots', 'holdings'];
 
 /** How many rows a host's maps of these names hold. */
 async function rowsOf({ cluster: { dir } }: Scene, host: string, maps: readonly string[]): Promise<number> {
