@@ -14,6 +14,8 @@ export interface TableView extends Stored<SlotTable> {
   readonly holders: readonly (readonly string[])[];
   /** By host: the slots it holds. */
   readonly slotsOf: ReadonlyMap<string, ReadonlySet<number>>;
+  /** Every owner host, those included that hold no slot any more but must still know the table, to pass queries on. */
+  readonly listed: ReadonlySet<string>;
 }
 
 /**
@@ -31,9 +33,11 @@ export interface Mirror {
   readonly subnets: Map<string, Stored<Subnet>>;
   /** By `<vpc name>/<subnet name>`. */
   readonly subnetsByName: Map<string, Stored<Subnet>>;
-  /** By subnetKey. */
+  /** By VNI: the numbers of its subnets. */
+  readonly numbersOf: Map<number, Set<number>>;
+  /** By subnetKey; number 0 is the VPC's dividers. */
   readonly tables: Map<string, TableView>;
-  /** By host: subnetKeys of the tables in which it holds slots. */
+  /** By host: subnetKeys of the tables that list it as an owner. */
   readonly tablesOf: Map<string, Set<string>>;
   readonly hosts: Map<string, Stored<Host>>;
   readonly relays: Map<string, Stored<RelayRecord>>;
@@ -47,6 +51,9 @@ export interface Mirror {
 
 export const subnetKey = (vni: number, number: number): string => `${vni}/${number}`;
 
+/** Key of the table of a VPC's dividers. */
+export const dividersKey = (vni: number): string => subnetKey(vni, 0);
+
 export const emptyMirror = (): Mirror => ({
   revision: 0,
   changed: signal(),
@@ -54,6 +61,7 @@ export const emptyMirror = (): Mirror => ({
   vpcsByVni: new Map(),
   subnets: new Map(),
   subnetsByName: new Map(),
+  numbersOf: new Map(),
   tables: new Map(),
   tablesOf: new Map(),
   hosts: new Map(),
@@ -73,21 +81,30 @@ export const tableView = (value: SlotTable, revision: number): TableView => {
       return host;
     }),
   );
-  return { value: { ...value, generation: revision }, revision, holders, slotsOf };
+  const listed = new Set(value.owners.map(({ host }) => host));
+  return { value: { ...value, generation: revision }, revision, holders, slotsOf, listed };
 };
 
 const setTable = (mirror: Mirror, key: string, view: TableView | undefined): void => {
-  for (const host of mirror.tables.get(key)?.slotsOf.keys() ?? []) mirror.tablesOf.get(host)?.delete(key);
+  for (const host of mirror.tables.get(key)?.listed ?? []) mirror.tablesOf.get(host)?.delete(key);
   if (view === undefined) {
     mirror.tables.delete(key);
     return;
   }
   mirror.tables.set(key, view);
-  for (const host of view.slotsOf.keys()) {
+  for (const host of view.listed) {
     const keys = mirror.tablesOf.get(host);
     if (keys === undefined) mirror.tablesOf.set(host, new Set([key]));
     else keys.add(key);
   }
+};
+
+const setNumber = (mirror: Mirror, vni: number, number: number, exists: boolean): void => {
+  const numbers = mirror.numbersOf.get(vni) ?? new Set();
+  if (exists) numbers.add(number);
+  else numbers.delete(number);
+  if (numbers.size === 0) mirror.numbersOf.delete(vni);
+  else mirror.numbersOf.set(vni, numbers);
 };
 
 const set = <K, T>(map: Map<K, Stored<T>>, key: K, entry: Stored<T> | undefined): void => {
@@ -114,6 +131,7 @@ export const applyToMirror = (mirror: Mirror, event: WatchEvent, parsed: ParsedK
       const old = mirror.subnets.get(key);
       const subnet = decode((bytes) => Subnet.fromBinary(bytes));
       set(mirror.subnets, key, subnet);
+      setNumber(mirror, parsed.vni, parsed.number, subnet !== undefined);
       if (old !== undefined) mirror.subnetsByName.delete(`${old.value.vpc}/${old.value.name}`);
       if (subnet !== undefined) mirror.subnetsByName.set(`${subnet.value.vpc}/${subnet.value.name}`, subnet);
       return;

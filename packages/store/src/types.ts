@@ -22,11 +22,13 @@ export interface Entry<T extends object> {
   readonly version: number;
 }
 
-export type Compare =
+/** A condition on one key. */
+export type KeyCompare =
   | { readonly kind: 'absent'; readonly key: Key<any> }
   | { readonly kind: 'revision'; readonly key: Key<any>; readonly revision: number }
-  | { readonly kind: 'created'; readonly key: Key<any>; readonly revision: number }
-  | { readonly kind: 'empty'; readonly prefix: Prefix<any> };
+  | { readonly kind: 'created'; readonly key: Key<any>; readonly revision: number };
+
+export type Compare = KeyCompare | { readonly kind: 'empty'; readonly prefix: Prefix<any> };
 
 export type Operation =
   | { readonly kind: 'put'; readonly key: Key<any>; readonly value: object; readonly lease?: Lease }

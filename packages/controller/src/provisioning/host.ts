@@ -66,8 +66,9 @@ export const deleteHost = async (context: Context, request: DeleteHostRequest): 
     if (endpoints > 0)
       throw inUse(object, 'HOST_HAS_ENDPOINTS', `has ${endpoints} endpoints: delete or move them first`);
     await catchUp(context, (await store.range(prefixes.hosts(), { limit: 1 })).revision);
-    const tables = mirror.tablesOf.get(request.name)?.size ?? 0;
-    if (tables > 0) throw inUse(object, 'HOST_HAS_SLOTS', `owns slots of ${tables} subnets: drain it first`);
+    const listed = [...(mirror.tablesOf.get(request.name) ?? [])];
+    const tables = listed.filter((table) => mirror.tables.get(table)?.slotsOf.has(request.name)).length;
+    if (tables > 0) throw inUse(object, 'HOST_HAS_SLOTS', `owns slots of ${tables} tables: drain it first`);
     if (isAttached(context, request.name)) {
       throw inUse(object, 'HOST_ATTACHED', 'is attached: stop its agent first, or it would register again');
     }

@@ -45,12 +45,11 @@ const problems = ({ mirror }: Context, hosts: readonly Host[]): string[] => {
     if (gone.length === 0) continue;
     const orphans = table.holders.filter((holders) => holders.every((host) => gone.includes(host))).length;
     const subnet = mirror.subnets.get(key)?.value;
-    const name = subnet === undefined ? key : `${subnet.vpc}/${subnet.name}`;
+    const vpc = mirror.vpcsByVni.get(table.value.vni)?.value.name ?? '';
+    const name = subnet === undefined ? `Dividers of vpc ${vpc}` : `Subnet ${subnet.vpc}/${subnet.name}`;
     const what =
-      orphans > 0
-        ? `${orphans} of 256 slots have no attached bouncer`
-        : 'its slots have lost one of their two bouncers';
-    out.push(`Subnet ${name}: ${what} (${gone.join(', ')}): bring the agent back.`);
+      orphans > 0 ? `${orphans} of 256 slots have no attached owner` : 'slots have lost one of their two owners';
+    out.push(`${name}: ${what} (${gone.join(', ')}): bring the agent back.`);
   }
   for (const { name, status } of hosts) {
     for (const problem of status?.report?.problems ?? []) out.push(`Host ${name}: ${problem}`);

@@ -9,10 +9,10 @@ import {
 import { type Compare, keys, type Operation, prefixes } from '@megrez/store';
 import type { Context } from '../context';
 import { type Stored, tableView } from '../mirror';
-import { lateError, waitHosts } from '../relay/readiness';
 import type { Call } from '../server/rpc';
 import { forget, removal } from './endpoint-remove';
 import { findVpc, newMeta, shown, subnetNotFound } from './lookup';
+import { confirmOwners, ownerHosts } from './owners';
 import { contended } from './vpc';
 
 const attempts = 20;
@@ -47,7 +47,7 @@ export const removeSubnet = async (context: Context, found: Subnet, cascade: boo
       if (await mark(context, subnet)) await removeEndpoints(context, found, call);
       continue;
     }
-    const table = await store.get(keys.slots(vni, number));
+    const tables = await store.getMany([keys.slots(vni, number), keys.slots(vni, 0)]);
     const result = await store.txn(
       [
         { kind: 'revision', key, revision: subnet.revision },
@@ -63,8 +63,8 @@ export const removeSubnet = async (context: Context, found: Subnet, cascade: boo
       context.metrics.retries.inc();
       continue;
     }
-    const owners = table === undefined ? [] : [...tableView(table.value, table.revision).slotsOf.keys()];
-    return confirm(context, object, owners, result.revision, call);
+    const hosts = ownerHosts(...tables.map((table) => table?.value));
+    return confirmOwners(context, { object, hosts, revision: result.revision, call, what: 'is removed' });
   }
   throw contended(object);
 };
@@ -122,16 +122,3 @@ const unfinished = (object: string, code: 'UNAVAILABLE' | 'DEADLINE_EXCEEDED'): 
     object,
     message: `${object} takes nothing new, but has endpoints left: delete it again to go on`,
   });
-
-const confirm = async (
-  context: Context,
-  object: string,
-  owners: readonly string[],
-  revision: number,
-  call: Call,
-): Promise<void> => {
-  const started = performance.now();
-  const deadline_ms = Math.min(call.deadline_ms, started + limits.timeout_ms.default);
-  const { late } = await waitHosts(context, { hosts: owners, required: new Set(), revision, deadline_ms });
-  if (late.length > 0) throw lateError(object, late, deadline_ms - started, 'is removed');
-};

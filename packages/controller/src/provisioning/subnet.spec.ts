@@ -38,7 +38,7 @@ describe('vpcs and subnets', () => {
     expect(new Set(vnis).size).toBe(4);
   });
 
-  it('come with a slot table at their bouncers, and go without a trace', async () => {
+  it('come with a slot table at their bouncers and dividers, and go without a trace', async () => {
     const vpc = await acme();
     const before = await cluster.dump();
     const request = { vpc: 'acme', name: 'web', cidrs: ['10.0.1.0/24'], bouncerHosts: ['h1', 'h3'], requestId: 's' };
@@ -46,21 +46,54 @@ describe('vpcs and subnets', () => {
     expect(subnet).toMatchObject({ vni: vpc.vni, number: 1, bouncers: 2, gateways: ['10.0.1.1'] });
     expect(await cluster.api.call('createSubnet', request)).toEqual(subnet);
     const key = `${vpc.vni}/1`;
-    for (const host of ['h1', 'h3']) {
+    const dividers = [...cluster.peers.keys()].filter((host) => cluster.peers.get(host)?.tables.has(`${vpc.vni}/0`));
+    expect(dividers).toHaveLength(2);
+    for (const host of ['h1', 'h3', ...dividers]) {
       const peer = cluster.peers.get(host);
       expect(peer?.tables.get(key)?.value.slots).toHaveLength(256);
       expect(peer?.subnets.get(key)?.value.name).toBe('web');
       expect(peer?.vpcs.get(vpc.vni)?.value.name).toBe('acme');
     }
-    expect(cluster.peers.get('h2')?.tables.size).toBe(0);
+    if (!dividers.includes('h2')) expect(cluster.peers.get('h2')?.tables.size).toBe(0);
     await cluster.api.call('deleteSubnet', { vpc: 'acme', name: 'web' });
     const counter = `/megrez/v1/counters/subnet-${vpc.vni}`;
     const { [counter]: _, ...after } = await cluster.dump();
     expect(after).toEqual(before);
+    for (const [host, peer] of cluster.peers) {
+      const left = dividers.includes(host) ? 1 : 0;
+      expect([peer.vpcs.size, peer.subnets.size, peer.tables.size]).toEqual([left, 0, left]);
+    }
+    expect(await cluster.api.call('createSubnet', request)).toMatchObject({ number: 2 });
+    await cluster.api.call('deleteVpc', { name: 'acme', cascade: true });
     for (const peer of cluster.peers.values()) {
       expect([peer.vpcs.size, peer.subnets.size, peer.tables.size]).toEqual([0, 0, 0]);
     }
-    expect(await cluster.api.call('createSubnet', request)).toMatchObject({ number: 2 });
+  });
+
+  it('are known whole to every divider, and to nobody else but their bouncers', async () => {
+    const { vni } = await acme();
+    const knowing = () => [...cluster.peers.keys()].filter((host) => cluster.peers.get(host)?.tables.has(`${vni}/0`));
+    await expect.poll(() => knowing().length).toBe(2);
+    const dividers = knowing();
+    for (const n of [1, 2, 3]) {
+      const subnet = { vpc: 'acme', name: `s${n}`, cidrs: [`10.0.${n}.0/24`], bouncerHosts: dividers.slice(0, 1) };
+      await cluster.api.call('createSubnet', subnet);
+      for (const host of dividers) {
+        expect(cluster.peers.get(host)?.subnets.get(`${vni}/${n}`)?.value.name).toBe(`s${n}`);
+      }
+    }
+    expect([...cluster.peers].filter(([, peer]) => peer.vpcs.has(vni)).map(([host]) => host)).toEqual(dividers);
+    // Who comes back has it all with the snapshot, each table before the route to it.
+    const back = await cluster.peer(Number(dividers[1]?.slice(1)));
+    expect([...back.tables.keys()].sort()).toEqual([0, 1, 2, 3].map((n) => `${vni}/${n}`));
+    const told = back.batches.flatMap(({ changes }) => changes.map(({ object }) => object.oneofKind));
+    expect(told).toEqual(['vpc', 'table', 'subnet', 'table', 'subnet', 'table', 'subnet', 'table']);
+    await cluster.api.call('deleteSubnet', { vpc: 'acme', name: 's2' });
+    for (const host of dividers) {
+      const peer = cluster.peers.get(host);
+      expect([...(peer?.subnets.keys() ?? [])].sort()).toEqual([`${vni}/1`, `${vni}/3`]);
+      expect(peer?.tables.size).toBe(3);
+    }
   });
 
   it('are refused with a reason, and nothing is left half-made', async () => {
@@ -76,6 +109,7 @@ describe('vpcs and subnets', () => {
       [{ ...vpc, cidrs: ['127.0.0.0/16'] }, 3, 'CIDR_RESERVED'],
       [{ ...vpc, cidrs: ['10.0.0.0/16', '10.1.0.0/16'] }, 3, 'CIDR_FAMILY'],
       [{ ...vpc, dividers: 1_000 }, 3, 'TOO_MANY_DIVIDERS'],
+      [{ ...vpc, dividers: 4 }, 9, 'TOO_MANY_DIVIDERS'],
     ];
     for (const [request, code, reason] of vpcs) {
       const error = await cluster.api.refused('createVpc', request);
@@ -177,4 +211,30 @@ describe('vpcs and subnets', () => {
     await cluster.api.call('deleteSubnet', request);
     expect(await cluster.api.refused('getSubnet', request)).toMatchObject({ code: 5 });
   }, 30_000);
+});
+
+describe('a vpc that is made before there is a host', () => {
+  it('gets its dividers with its first subnet, as many of those wished for as there are hosts', async () => {
+    const cluster = await startCluster({ hosts: 0 });
+    try {
+      const vpcs = [
+        ['none', 0, 2],
+        ['three', 3, 3],
+      ] as const;
+      for (const [name, dividers] of vpcs)
+        await cluster.api.call('createVpc', { name, cidrs: ['10.0.0.0/16'], dividers });
+      const subnet = { vpc: 'none', name: 'web', cidrs: ['10.0.1.0/24'] };
+      expect(await cluster.api.refused('createSubnet', subnet)).toMatchObject({ code: 9, reason: 'NO_ELIGIBLE_HOST' });
+      for (const n of [1, 2]) await cluster.peer(n);
+      for (const [vpc, , dividers] of vpcs) {
+        const { vni } = await cluster.api.call('createSubnet', { ...subnet, vpc });
+        expect(await cluster.api.call('getVpc', { name: vpc })).toMatchObject({ dividers });
+        for (const peer of cluster.peers.values()) {
+          expect(peer.tables.get(`${vni}/0`)?.value.owners.map(({ host }) => host)).toEqual(['h1', 'h2']);
+        }
+      }
+    } finally {
+      await cluster.close();
+    }
+  });
 });

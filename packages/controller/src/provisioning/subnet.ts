@@ -11,24 +11,25 @@ import {
   MegrezError,
   objectName,
   Subnet,
+  type Vpc,
   validateCreateSubnet,
   validateListSubnets,
   validateSubnetName,
 } from '@megrez/model';
-import { type PlaceHost, place } from '@megrez/ring';
-import { type Compare, type Entry, keys, prefixes } from '@megrez/store';
+import { place } from '@megrez/ring';
+import { type Compare, type Entry, type KeyCompare, keys, type Operation, prefixes } from '@megrez/store';
 import type { Context } from '../context';
-import { tableView } from '../mirror';
-import { isAttached } from '../relay/attachment';
-import { lateError, waitHosts } from '../relay/readiness';
+import type { Stored } from '../mirror';
 import type { Call } from '../server/rpc';
 import { catchUp, findVpc, newMeta, shown, subnetNotFound } from './lookup';
+import { confirmOwners, ownerHosts } from './owners';
 import { readPage } from './paging';
+import { ownersUnchanged, placeFirstDividers, placeHosts } from './placement';
 import { contended, sameRequest } from './vpc';
 
 const attempts = 20;
 
-/** Subnet, name and first slot table in one txn; returns when the bouncers have the table. */
+/** Subnet, name and first slot table in one txn; returns when bouncers and dividers have them. */
 export const createSubnet = async (context: Context, request: CreateSubnetRequest, call: Call): Promise<Subnet> => {
   const { store } = context;
   const { cidrs } = validateCreateSubnet(request);
@@ -75,6 +76,7 @@ export const createSubnet = async (context: Context, request: CreateSubnetReques
       bouncerHosts: [...request.bouncerHosts],
       gateways: cidrs.map((cidr) => formatAddress(firstHost(cidr))),
     });
+    const dividers = await firstDividers(context, vpc, object);
     const compares: Compare[] = [
       { kind: 'revision', key: keys.vpc(request.vpc), revision: vpc.revision },
       { kind: 'absent', key: nameKey },
@@ -82,15 +84,13 @@ export const createSubnet = async (context: Context, request: CreateSubnetReques
       counter === undefined
         ? { kind: 'absent', key: counterKey }
         : { kind: 'revision', key: counterKey, revision: counter.revision },
-      ...table.owners.map(
-        ({ host }): Compare => ({
-          kind: 'revision',
-          key: keys.host(host),
-          revision: context.mirror.hosts.get(host)?.revision ?? 0,
-        }),
+      ...dividers.compares,
+      ...ownersUnchanged(context, table).filter(
+        ({ key }) => !dividers.compares.some((other) => other.key.path === key.path),
       ),
     ];
     const result = await store.txn(compares, [
+      ...dividers.operations,
       { kind: 'put', key: keys.subnet(vni, number), value: subnet },
       { kind: 'put', key: nameKey, value: Subnet.create({ vni, number }) },
       { kind: 'put', key: keys.slots(vni, number), value: table },
@@ -102,6 +102,37 @@ export const createSubnet = async (context: Context, request: CreateSubnetReques
     context.metrics.retries.inc();
   }
   throw contended(object);
+};
+
+/** Places the dividers of a VPC that was made when there was no host for them; nothing to write for any other. */
+const firstDividers = async (
+  context: Context,
+  { value: vpc }: Stored<Vpc>,
+  object: string,
+): Promise<{ readonly compares: readonly KeyCompare[]; readonly operations: readonly Operation[] }> => {
+  const { vni } = vpc;
+  const key = keys.slots(vni, 0);
+  const present = await context.store.get(key);
+  if (present !== undefined && present.value.owners.length > 0) return { compares: [], operations: [] };
+  const table = placeFirstDividers(context, {
+    vni,
+    object,
+    dividers: vpc.dividers,
+    ...(present === undefined ? {} : { table: present.value }),
+  });
+  const dividers = vpc.dividers || table.owners.length;
+  return {
+    compares: [
+      present === undefined ? { kind: 'absent', key } : { kind: 'revision', key, revision: present.revision },
+      ...ownersUnchanged(context, table),
+    ],
+    operations: [
+      { kind: 'put', key, value: table },
+      ...(dividers === vpc.dividers
+        ? []
+        : [{ kind: 'put', key: keys.vpc(vpc.name), value: { ...vpc, dividers } } as const]),
+    ],
+  };
 };
 
 /** 24 bits, like the VNI. */
@@ -123,23 +154,12 @@ export const deletingError = (object: string, what: string): MegrezError =>
     message: `${what} is being deleted; nothing new can come into it`,
   });
 
-const placeHosts = (context: Context): PlaceHost[] =>
-  [...context.mirror.hosts.values()].map(({ value }) => ({
-    name: value.name,
-    address: value.address,
-    weight: value.weight,
-    zone: value.zone,
-    eligible: !value.ineligible && isAttached(context, value.name),
-  }));
-
+/** Bouncers and dividers, as they are by now: whoever became one later had the subnet before it said so. */
 const confirm = async (context: Context, subnet: Subnet, revision: number, call: Call): Promise<Subnet> => {
-  const table = await context.store.get(keys.slots(subnet.vni, subnet.number));
-  const owners = table === undefined ? [] : [...tableView(table.value, table.revision).slotsOf.keys()];
-  const started = performance.now();
-  const deadline_ms = Math.min(call.deadline_ms, started + limits.timeout_ms.default);
-  const { late } = await waitHosts(context, { hosts: owners, required: new Set(), revision, deadline_ms });
-  const object = objectName.subnet(subnet.vpc, subnet.name);
-  if (late.length > 0) throw lateError(object, late, deadline_ms - started, 'is stored');
+  const { vni, number, vpc, name } = subnet;
+  const tables = await context.store.getMany([keys.slots(vni, number), keys.slots(vni, 0)]);
+  const hosts = ownerHosts(...tables.map((table) => table?.value));
+  await confirmOwners(context, { object: objectName.subnet(vpc, name), hosts, revision, call, what: 'is stored' });
   return subnet;
 };
 

@@ -16,13 +16,16 @@ import { type Entry, keys, prefixes } from '@megrez/store';
 import type { Context } from '../context';
 import type { Call } from '../server/rpc';
 import { findVpc, newMeta, shown, vpcNotFound } from './lookup';
+import { confirmOwners } from './owners';
 import { readPage } from './paging';
+import { canPlace, ownersUnchanged, placeDividers, unplacedDividers } from './placement';
 import { removeSubnet } from './subnet-delete';
 
 const attempts = 20;
 
+/** VPC, VNI and the table of its dividers in one txn. */
 export const createVpc = async (context: Context, request: CreateVpcRequest): Promise<Vpc> => {
-  const { store, mirror } = context;
+  const { store } = context;
   const { cidrs } = validateCreateVpc(request);
   const object = objectName.vpc(request.name);
   const vpcKey = keys.vpc(request.name);
@@ -39,12 +42,14 @@ export const createVpc = async (context: Context, request: CreateVpcRequest): Pr
         message: `all ${limits.vni} VNIs have been given out`,
       });
     }
+    const { dividers } = request;
+    const table = canPlace(context) ? placeDividers(context, { vni, object, dividers }) : unplacedDividers(vni);
     const vpc = Vpc.create({
       meta: newMeta(request.requestId),
       name: request.name,
       cidrs: cidrs.map(({ text }) => text),
       vni,
-      dividers: request.dividers || (mirror.hosts.size > 1 ? 2 : 1),
+      dividers: dividers || table.owners.length,
     });
     const result = await store.txn(
       [
@@ -53,9 +58,11 @@ export const createVpc = async (context: Context, request: CreateVpcRequest): Pr
         counter === undefined
           ? { kind: 'absent', key: counterKey }
           : { kind: 'revision', key: counterKey, revision: counter.revision },
+        ...ownersUnchanged(context, table),
       ],
       [
         { kind: 'put', key: vpcKey, value: vpc },
+        { kind: 'put', key: keys.slots(vni, 0), value: table },
         { kind: 'put', key: keys.vni(vni), value: Vpc.create({ name: request.name }) },
         { kind: 'put', key: counterKey, value: Vpc.create({ vni }) },
       ],
@@ -125,6 +132,7 @@ export const deleteVpc = async (context: Context, request: DeleteVpcRequest, cal
       for (const { value } of inside) await removeSubnet(context, value, true, call);
       continue;
     }
+    const table = await store.get(keys.slots(vni, 0));
     const result = await store.txn(
       [
         { kind: 'revision', key, revision: vpc.revision },
@@ -134,9 +142,14 @@ export const deleteVpc = async (context: Context, request: DeleteVpcRequest, cal
         { kind: 'remove', key },
         { kind: 'remove', key: keys.vni(vni) },
         { kind: 'remove', key: keys.subnetCounter(vni) },
+        { kind: 'remove', key: keys.slots(vni, 0) },
       ],
     );
-    if (result.succeeded) return shown(vpc);
+    if (result.succeeded) {
+      const dividers = table?.value.owners.map(({ host }) => host) ?? [];
+      await confirmOwners(context, { object, hosts: dividers, revision: result.revision, call, what: 'is removed' });
+      return shown(vpc);
+    }
     context.metrics.retries.inc();
   }
   throw contended(object);

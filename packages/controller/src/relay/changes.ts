@@ -22,9 +22,34 @@ export const tableChange = ({ value, revision }: Stored<SlotTable>, deleted = fa
 export const endpointChange = ({ value, revision }: Stored<Endpoint>): Change =>
   make({ oneofKind: 'endpoint', endpoint: { ...value, meta: meta(value, revision) } }, revision, false);
 
-/** `ip` is the 32 hex digits of the key. */
-export const endpointDeletion = (vni: number, subnet: number, slot: number, ip: string, revision: number): Change => {
-  const endpoint = Endpoint.create({ vni, subnetNumber: subnet, slot, ip: formatAddress(addressFromHex(ip)) });
+/**
+ * `ip` is the 32 hex digits of the key. Of an endpoint that is not gone but `moved`, the host that it left is told where
+ * it is now, to pass on what still comes for it.
+ */
+export const endpointDeletion = (
+  {
+    vni,
+    subnet,
+    slot,
+    ip,
+    revision,
+  }: {
+    readonly vni: number;
+    readonly subnet: number;
+    readonly slot: number;
+    readonly ip: string;
+    readonly revision: number;
+  },
+  moved?: Pick<Endpoint, 'host' | 'hostAddress'>,
+): Change => {
+  const endpoint = Endpoint.create({
+    vni,
+    subnetNumber: subnet,
+    slot,
+    ip: formatAddress(addressFromHex(ip)),
+    host: moved?.host ?? '',
+    hostAddress: moved?.hostAddress ?? '',
+  });
   return make({ oneofKind: 'endpoint', endpoint }, revision, true);
 };
 

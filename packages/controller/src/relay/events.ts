@@ -6,6 +6,16 @@ export interface SubnetContext {
   readonly vpc: Stored<Vpc>;
   readonly subnet: Stored<Subnet>;
   readonly table: TableView;
+  /** What a host with endpoints in the VPC must know beside the subnet; absent in stores of before there were dividers. */
+  readonly dividers: TableView | undefined;
+}
+
+/** The table of a VPC's dividers, and what a divider must know. */
+export interface DividersContext {
+  readonly vpc: Stored<Vpc>;
+  readonly table: TableView;
+  /** All of the VPC. */
+  readonly subnets: readonly SubnetContext[];
 }
 
 /** One change of the store as it concerns one host. */
@@ -30,6 +40,14 @@ export type HostEvent =
       /** The table is new, so its slots were empty at its revision. */
       readonly fresh: boolean;
       readonly context: SubnetContext | undefined;
+    }
+  | {
+      readonly kind: 'dividers';
+      readonly vni: number;
+      readonly change: Change;
+      /** Undefined when the table was removed. */
+      readonly table: TableView | undefined;
+      readonly context: DividersContext | undefined;
     };
 
 /** Everything of one revision that concerns one host. */

@@ -1,10 +1,9 @@
 import type { Change, Endpoint } from '@megrez/model';
 import { type Entry, type Prefix, prefixes, type RangeResult, type Store } from '@megrez/store';
-import { type Mirror, subnetKey } from '../mirror';
+import { dividersKey, type Mirror, subnetKey } from '../mirror';
 import { endpointChange, endpointDeletion } from './changes';
-import type { SubnetContext } from './events';
 import { type Knowledge, type Load, slotsHeld } from './knowledge';
-import { subnetContext } from './route';
+import { dividersContext, subnetContext } from './route';
 
 const page_entries = 5_000;
 /** With more of a subnet's slots than this, its whole range is read and sifted. */
@@ -37,10 +36,10 @@ async function* readSnapshot(store: Store, mirror: Mirror, session: Reader): Asy
   // What the host holds is taken before anything is read: later table events are compared with it.
   const tables = [...(mirror.tablesOf.get(host) ?? [])];
   const views = tables.flatMap((key) => mirror.tables.get(key) ?? []);
-  for (const view of views) know.hold(subnetKey(view.value.vni, view.value.subnet), slotsHeld(view, host));
+  for (const view of views) know.hold(subnetKey(view.value.vni, view.value.subnet), view);
   const first = await store.range(prefixes.byHost(host), { limit: page_entries });
   session.floor = first.revision;
-  for (const view of views) yield introduced(mirror, know, view.value.vni, view.value.subnet);
+  for (const { value } of views) yield introduced(mirror, know, value.vni, value.subnet);
   for await (const entries of pages(store, prefixes.byHost(host), first.revision, first)) {
     const changes: Change[] = [];
     // Its subnet, which is older, may be younger than the mirror.
@@ -55,6 +54,7 @@ async function* readSnapshot(store: Store, mirror: Mirror, session: Reader): Asy
   }
   for (const view of views) {
     const { vni, subnet } = view.value;
+    if (subnet === 0) continue;
     for await (const entries of slotEntries(store, vni, subnet, slotsHeld(view, host), first.revision)) {
       const others = entries.filter((entry) => !know.owns(subnetKey(vni, subnet), lastPart(entry.path)));
       yield others.map(endpointChange);
@@ -63,7 +63,11 @@ async function* readSnapshot(store: Store, mirror: Mirror, session: Reader): Asy
 }
 
 const introduced = (mirror: Mirror, know: Knowledge, vni: number, subnet: number): Change[] => {
-  const context: SubnetContext | undefined = subnetContext(mirror, vni, subnet);
+  if (subnetKey(vni, subnet) === dividersKey(vni)) {
+    const context = dividersContext(mirror, vni);
+    return context === undefined ? [] : know.introduceDividers(context);
+  }
+  const context = subnetContext(mirror, vni, subnet);
   return context === undefined ? [] : know.introduce(context);
 };
 
@@ -79,7 +83,9 @@ async function* readSlots(
       continue;
     }
     const foreign = entries.filter((entry) => !know.owns(load.key, lastPart(entry.path)));
-    yield foreign.map((entry) => endpointDeletion(vni, subnet, entry.value.slot, lastPart(entry.path), load.revision));
+    yield foreign.map(({ path, value: { slot } }) =>
+      endpointDeletion({ vni, subnet, slot, ip: lastPart(path), revision: load.revision }),
+    );
   }
 }
 

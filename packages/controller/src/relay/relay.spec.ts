@@ -122,7 +122,8 @@ describe('the relay', () => {
       code: 9,
       reason: 'HOST_HAS_SLOTS',
     });
-    expect(await cluster.api.refused('deleteHost', { name: 'h1' })).toMatchObject({ code: 9, reason: 'HOST_ATTACHED' });
+    await cluster.peer(4);
+    expect(await cluster.api.refused('deleteHost', { name: 'h4' })).toMatchObject({ code: 9, reason: 'HOST_ATTACHED' });
     expect(await cluster.api.refused('deleteHost', { name: 'h9' })).toMatchObject({ code: 5 });
     const updated = await cluster.api.call('updateHost', { name: 'h1', weight: 50, zone: 'east', ineligible: true });
     expect(updated).toMatchObject({ weight: 50, zone: 'east', ineligible: true, status: { attached: true } });

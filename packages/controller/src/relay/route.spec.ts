@@ -17,14 +17,15 @@ const ip = '10.0.0.9';
 const hex = addressHex(parseAddress(ip));
 const slot = slotOf(vni, parseAddress(ip));
 
-const table = (...owners: string[]): SlotTable =>
+const tableOf = (subnet: number, ...owners: string[]): SlotTable =>
   place({
     vni,
-    subnet: 1,
+    subnet,
     hosts: owners.map((name, n) => ({ name, address: `192.168.0.${n + 1}`, weight: 0, zone: '', eligible: true })),
     bouncers: owners.length,
     pinned: owners,
   });
+const table = (...owners: string[]): SlotTable => tableOf(1, ...owners);
 const endpoint = (host: string): Endpoint =>
   Endpoint.create({ vpc: 'acme', subnet: 'web', name: 'a', host, ip, vni, subnetNumber: 1, slot });
 const created = (host: string, revision: number): WatchEvent[] => [
@@ -66,8 +67,8 @@ describe('routing', () => {
     }
     return out;
   };
-  const context = (r: number): string[] => [`+vpc ${r}`, `+subnet ${r}`, `+table ${r}`];
-  const farewell = (r: number): string[] => [`-table ${r}`, `-subnet ${r}`, `-vpc ${r}`];
+  const context = (r: number): string[] => [`+vpc ${r}`, `+table ${r}`, `+subnet ${r}`];
+  const farewell = (r: number): string[] => [`-subnet ${r}`, `-table ${r}`, `-vpc ${r}`];
 
   it('tells a new table to its holders, with its subnet and VPC first', () => {
     expect(send(base(1, 'h2', 'h3'))).toEqual({ h2: context(1), h3: context(1) });
@@ -115,7 +116,7 @@ describe('routing', () => {
       h1: ['+table 3'],
       h2: ['unload 256', ...farewell(3)],
       h3: ['+table 3'],
-      h4: ['+vpc 1', '+subnet 1', '+table 3', 'load 256'],
+      h4: ['+vpc 1', '+table 3', '+subnet 1', 'load 256'],
     });
   });
 
@@ -152,8 +153,8 @@ describe('routing', () => {
     ];
     expect(send([...created('h1', 2), ...changed])).toEqual({
       h1: [...context(1), '+endpoint 2', '+vpc 3', '+subnet 4', '+table 5'],
-      h2: ['+endpoint 2', '+vpc 3', '+subnet 4', 'unload 256', '-table 5', '-subnet 5', '-vpc 5'],
-      h3: ['+vpc 3', '+subnet 4', '+table 5', 'load 256'],
+      h2: ['+endpoint 2', '+vpc 3', '+subnet 4', 'unload 256', '-subnet 5', '-table 5', '-vpc 5'],
+      h3: ['+vpc 3', '+table 5', '+subnet 4', 'load 256'],
     });
   });
 
@@ -163,5 +164,90 @@ describe('routing', () => {
       h1: [...context(4), '+endpoint 5'],
       h2: expect.arrayContaining([...context(4), '+endpoint 5']),
     });
+  });
+
+  const dividers = (r: number, ...owners: string[]): WatchEvent => put(keys.slots(vni, 0), tableOf(0, ...owners), r);
+  const another = (r: number, number: number, ...owners: string[]): WatchEvent[] => [
+    put(keys.subnet(vni, number), Subnet.create({ vpc: 'acme', name: `s${number}`, vni, number }), r),
+    put(keys.slots(vni, number), tableOf(number, ...owners), r),
+  ];
+
+  it('tells a divider every subnet of its VPC, and their ends', () => {
+    send([...base(1, 'h2'), dividers(1, 'h3')]);
+    expect(send(another(2, 2, 'h2'))).toEqual({ h2: ['+table 2', '+subnet 2'], h3: ['+table 2', '+subnet 2'] });
+    expect(send(created('h1', 3))).toEqual({
+      h1: ['+vpc 1', '+table 1', '+table 1', '+subnet 1', '+endpoint 3'],
+      h2: ['+endpoint 3'],
+    });
+    const removed = [keys.subnet(vni, 2), keys.slots(vni, 2)].map((key) => remove(key as never, 4));
+    expect(send(removed)).toEqual({ h2: ['-subnet 4', '-table 4'], h3: ['-subnet 4', '-table 4'] });
+  });
+
+  it('gives a new divider all there is, its own table last, and takes it from the old one', () => {
+    send([...base(1, 'h2'), ...another(1, 2, 'h2'), dividers(1, 'h3')]);
+    send(created('h1', 2));
+    expect(send([dividers(3, 'h4')])).toEqual({
+      h1: ['+table 3'],
+      h3: ['-subnet 3', '-table 3', '-subnet 3', '-table 3', '-table 3', '-vpc 3'],
+      h4: ['+vpc 1', '+table 1', '+subnet 1', '+table 1', '+subnet 1', '+table 3'],
+    });
+  });
+
+  it('leaves the table with an owner that holds no slot any more, to pass queries on', () => {
+    send([...base(1, 'h2'), dividers(1, 'h3')]);
+    const stub = (of: number, from: string): SlotTable => {
+      const now = tableOf(of, 'h4');
+      return { ...now, owners: [...now.owners, { host: from, address: '192.168.0.9' }] };
+    };
+    expect(send([put(keys.slots(vni, 1), stub(1, 'h2'), 2)])).toEqual({
+      h2: ['+table 2', 'unload 256'],
+      h3: ['+table 2'],
+      h4: ['+vpc 1', '+table 2', '+subnet 1', 'load 256'],
+    });
+    expect(send([put(keys.slots(vni, 0), stub(0, 'h3'), 3)])).toEqual({
+      h3: ['+table 3', '-subnet 3', '-table 3'],
+      h4: ['+table 3'],
+    });
+    expect(send([put(keys.slots(vni, 1), tableOf(1, 'h4'), 4), dividers(5, 'h4')])).toEqual({
+      h2: ['-subnet 4', '-table 4', '-vpc 4'],
+      h3: ['-table 5', '-vpc 5'],
+      h4: ['+table 4', '+table 5'],
+    });
+  });
+
+  it('tells both hosts of a moving endpoint, each its own copy, and the old one where it went', () => {
+    send([...base(1, 'h2'), dividers(1, 'h2')]);
+    send(created('h1', 2));
+    const moving = { ...endpoint('h1'), movingTo: 'h3' };
+    const events = [
+      put(keys.endpoint(vni, 1, slot, hex), moving, 3),
+      put(keys.byHost('h1', vni, 1, hex), moving, 3),
+      put(keys.byHost('h3', vni, 1, hex), { ...moving, attachment: { kind: { oneofKind: 'none', none: {} } } }, 3),
+    ];
+    const routed = (batch: WatchEvent[]): Record<string, Endpoint> => {
+      const listeners = new Map<string, Listener>(
+        [...hosts].map(([name, know]) => [name, { ...know, loading: false }]),
+      );
+      const out: Record<string, Endpoint> = {};
+      for (const [host, groups] of routeBatch(mirror, { revision: 3, snapshot: false, events: batch }, listeners)) {
+        for (const { events: told } of groups) {
+          for (const event of told)
+            if (event.change.object.oneofKind === 'endpoint') out[host] = event.change.object.endpoint;
+        }
+      }
+      return out;
+    };
+    const copies = routed(events);
+    expect(copies.h1).toMatchObject({ host: 'h1', movingTo: 'h3' });
+    expect(copies.h1?.attachment).toBeUndefined();
+    expect(copies.h2?.attachment).toBeUndefined();
+    expect(copies.h3).toMatchObject({ host: 'h1', movingTo: 'h3', attachment: { kind: { oneofKind: 'none' } } });
+    const moved = { ...endpoint('h3'), hostAddress: '192.168.0.3' };
+    const last = [
+      put(keys.endpoint(vni, 1, slot, hex), moved, 3),
+      put(keys.byHost('h3', vni, 1, hex), moved, 3),
+      remove(keys.byHost('h1', vni, 1, hex) as never, 3),
+    ];
+    expect(routed(last).h1).toMatchObject({ host: 'h3', hostAddress: '192.168.0.3', ip });
   });
 });

@@ -1,15 +1,16 @@
-import { addressFromHex, Endpoint } from '@megrez/model';
+import { addressFromHex, type Change, Endpoint } from '@megrez/model';
 import { slotOf } from '@megrez/ring';
 import { type ParsedKey, parseKey, type WatchBatch, type WatchEvent } from '@megrez/store';
-import { applyToMirror, type Mirror, subnetKey } from '../mirror';
+import { applyToMirror, dividersKey, type Mirror, subnetKey } from '../mirror';
 import { endpointChange, endpointDeletion, subnetChange, tableChange, vpcChange } from './changes';
-import type { HostEvent, HostEvents, SubnetContext } from './events';
+import type { DividersContext, HostEvent, HostEvents, SubnetContext } from './events';
 
 /** A host connected to this relay, as far as routing looks at it. */
 export interface Listener {
   /** Its snapshot is not complete, so nobody can say yet what it knows. */
   readonly loading: boolean;
-  knows(subnet: string): boolean;
+  /** Must it know the table, or was it told of it? By subnetKey, 0 for dividers. */
+  knows(table: string): boolean;
   knowsVpc(vni: number): boolean;
 }
 
@@ -29,13 +30,15 @@ interface Touched {
   slot: number | undefined;
   value: WatchEvent | undefined;
   removed: boolean;
-  readonly came: string[];
+  /** By host: its by-host copy, which is what the host itself is to know (while an endpoint moves, they differ). */
+  readonly came: Map<string, WatchEvent>;
   readonly left: string[];
 }
 
 /**
  * Brings a batch into the mirror and tells, for each connected host, what of it is that host's business. A host is
- * found from keys and the mirrored tables alone: an endpoint's own host and the holders of its slot, nobody else.
+ * found from keys and the mirrored tables alone: an endpoint's own hosts (two while it moves) and the holders of its slot,
+ * nobody else.
  */
 export const routeBatch = (
   mirror: Mirror,
@@ -112,7 +115,7 @@ const touch = (
   let entry = touched.get(id);
   if (entry === undefined) {
     const { vni, subnet, ip } = key;
-    entry = { vni, subnet, ip, slot: undefined, value: undefined, removed: false, came: [], left: [] };
+    entry = { vni, subnet, ip, slot: undefined, value: undefined, removed: false, came: new Map(), left: [] };
     touched.set(id, entry);
   }
   if (key.kind === 'endpoint') {
@@ -122,7 +125,7 @@ const touch = (
   } else if (event.value === undefined) {
     entry.left.push(key.host);
   } else {
-    entry.came.push(key.host);
+    entry.came.set(key.host, event);
     entry.value ??= event;
   }
 };
@@ -138,19 +141,30 @@ const routeEndpoint = (
   const key = subnetKey(vni, subnet);
   const slot = endpoint.slot ?? slotOf(vni, addressFromHex(ip));
   const holders = mirror.tables.get(key)?.holders[slot] ?? [];
-  const hosts = new Set([...came, ...left, ...holders].filter((host) => listeners.has(host)));
+  const hosts = new Set([...came.keys(), ...left, ...holders].filter((host) => listeners.has(host)));
   if (hosts.size === 0) return;
   const context = subnetContext(mirror, vni, subnet);
-  const put =
-    value?.value === undefined || endpoint.removed
-      ? undefined
-      : endpointChange({ value: Endpoint.fromBinary(value.value), revision: value.revision });
-  const deletion = endpointDeletion(vni, subnet, slot, ip, revision);
+  const decode = ({ value: bytes, revision: written }: WatchEvent): Change | undefined =>
+    bytes === undefined ? undefined : endpointChange({ value: Endpoint.fromBinary(bytes), revision: written });
+  const put = value === undefined || endpoint.removed ? undefined : decode(value);
   for (const host of hosts) {
-    const own = came.includes(host) ? 'came' : left.includes(host) ? 'left' : 'no';
-    const change = put !== undefined && (own === 'came' || holders.includes(host)) ? put : deletion;
-    add(host, { kind: 'endpoint', key, ip, change, own, context });
+    const copy = came.get(host);
+    const own = copy !== undefined ? 'came' : left.includes(host) ? 'left' : 'no';
+    const mine = copy === undefined || sameBytes(copy, value) ? put : decode(copy);
+    const change = mine !== undefined && (own === 'came' || holders.includes(host)) ? mine : undefined;
+    const deletion = (): Change => endpointDeletion({ vni, subnet, slot, ip, revision }, movedTo(put, host));
+    add(host, { kind: 'endpoint', key, ip, change: change ?? deletion(), own, context });
   }
+};
+
+const sameBytes = (a: WatchEvent, b: WatchEvent | undefined): boolean =>
+  a.value !== undefined && b?.value !== undefined && Buffer.compare(a.value, b.value) === 0;
+
+/** Where an endpoint is that left a host and was not deleted. */
+const movedTo = (put: Change | undefined, host: string): Endpoint | undefined => {
+  if (put?.object.oneofKind !== 'endpoint') return undefined;
+  const { endpoint } = put.object;
+  return endpoint.host === host ? undefined : endpoint;
 };
 
 export const subnetContext = (mirror: Mirror, vni: number, number: number): SubnetContext | undefined => {
@@ -158,7 +172,15 @@ export const subnetContext = (mirror: Mirror, vni: number, number: number): Subn
   const vpc = mirror.vpcsByVni.get(vni);
   const subnet = mirror.subnets.get(key);
   const table = mirror.tables.get(key);
-  return vpc && subnet && table ? { vpc, subnet, table } : undefined;
+  return vpc && subnet && table ? { vpc, subnet, table, dividers: mirror.tables.get(dividersKey(vni)) } : undefined;
+};
+
+export const dividersContext = (mirror: Mirror, vni: number): DividersContext | undefined => {
+  const vpc = mirror.vpcsByVni.get(vni);
+  const table = mirror.tables.get(dividersKey(vni));
+  if (vpc === undefined || table === undefined) return undefined;
+  const numbers = [...(mirror.numbersOf.get(vni) ?? [])];
+  return { vpc, table, subnets: numbers.flatMap((number) => subnetContext(mirror, vni, number) ?? []) };
 };
 
 interface Telling {
@@ -211,10 +233,14 @@ const contextEvents = (
     if (shown === undefined) return;
     const change = tableChange({ value: shown.value, revision }, table === undefined);
     const wants = (listener: Listener, host: string): boolean =>
-      listener.knows(name) || (old?.slotsOf.has(host) ?? false) || (table?.slotsOf.has(host) ?? false);
+      listener.knows(name) || (old?.listed.has(host) ?? false) || (table?.listed.has(host) ?? false);
     // The subnet of a new table is written in the same txn, perhaps behind the table: look when all is in.
     last.unshift(() => {
-      const context = subnetContext(mirror, key.vni, key.subnet);
+      const { vni } = key;
+      if (key.subnet === 0) {
+        return tell(wants, { kind: 'dividers', vni, change, table, context: dividersContext(mirror, vni) });
+      }
+      const context = subnetContext(mirror, vni, key.subnet);
       tell(wants, { kind: 'table', key: name, change, table, fresh: old === undefined, context });
     });
   };

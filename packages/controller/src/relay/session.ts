@@ -15,8 +15,10 @@ import { questions } from './questions';
 import type { Listener } from './route';
 import { SessionEnded } from './session-ended';
 
-/** Batches of a snapshot or a slot's content hold at most this many changes; one of them is under way at a time. */
-const page_changes = 2_000;
+/** A batch is at most this heavy, so that no message is too large; of a load one batch is under way at a time. */
+const page_weight = 4_000;
+/** A table has 256 slots. */
+const weightOf = ({ object }: Change): number => (object.oneofKind === 'table' ? 32 : 2);
 /** A session that leaves more than this unacknowledged, or waiting behind a load, is ended and resynchronises. */
 const queue_limit = 50_000;
 
@@ -153,12 +155,15 @@ export class Session implements Listener {
   async #load(load: Load): Promise<void> {
     const snapshot = load.kind === 'snapshot';
     let page: Change[] = [];
+    let weight = 0;
     for await (const changes of this.#fields.read(load, this)) {
       for (const change of changes) {
         page.push(change);
-        if (page.length < page_changes) continue;
+        weight += weightOf(change);
+        if (weight < page_weight) continue;
         await this.#acks.waitSequence(this.#page(page, load, false));
         page = [];
+        weight = 0;
       }
     }
     // A snapshot has an end also when nothing is left: it is what allows pruning.
@@ -173,7 +178,15 @@ export class Session implements Listener {
   }
 
   #send(changes: Change[], revision: number): void {
-    if (changes.length > 0) this.#write({ changes, snapshot: false, snapshotEnd: false, revision });
+    let start = 0;
+    let weight = 0;
+    for (const [n, change] of changes.entries()) {
+      weight += weightOf(change);
+      if (weight < page_weight && n < changes.length - 1) continue;
+      this.#write({ changes: changes.slice(start, n + 1), snapshot: false, snapshotEnd: false, revision });
+      start = n + 1;
+      weight = 0;
+    }
   }
 
   #write(batch: Omit<Batch, 'sequence'>): number {
