@@ -7,9 +7,13 @@ import {
   Endpoint,
   HeldAddress,
   Host,
+  JobCounter,
+  LeaderRecord,
   RelayRecord,
   Service,
   SessionRecord,
+  ShardJob,
+  SlotPlan,
   SlotTable,
   Subnet,
   Vpc,
@@ -60,6 +64,13 @@ export const keys = {
   hostAddress: (ip: string) => key(Host, 'host-addresses', ip),
   relay: (incarnation: string) => key(RelayRecord, 'relays', incarnation),
   session: (host: string) => key(SessionRecord, 'sessions', host),
+  /** Leased: the controller that leads. */
+  leader: () => key(LeaderRecord, 'leader'),
+  /** Where a table's slots shall be; absent when they are where they shall be. */
+  slotPlan: (vni: number, subnet: number) => key(SlotPlan, 'slot-plans', vni, subnet),
+  /** In the order of the ids. */
+  job: (id: number) => key(ShardJob, 'jobs', String(id).padStart(10, '0')),
+  jobCounter: () => key(JobCounter, 'counters', 'job'),
 } as const;
 
 export const prefixes = {
@@ -82,6 +93,10 @@ export const prefixes = {
   hosts: () => prefix(Host, 'hosts'),
   relays: () => prefix(RelayRecord, 'relays'),
   sessions: () => prefix(SessionRecord, 'sessions'),
+  slotPlans: () => prefix(SlotPlan, 'slot-plans'),
+  jobs: () => prefix(ShardJob, 'jobs'),
+  /** A host's endpoints in one subnet. */
+  byHostIn: (host: string, vni: number, subnet: number) => prefix(Endpoint, 'by-host', host, vni, subnet),
 } as const;
 
 export type ParsedKey =
@@ -107,6 +122,9 @@ export type ParsedKey =
   | { readonly kind: 'held'; readonly vni: number; readonly subnet: number; readonly ip: string }
   | { readonly kind: 'relay'; readonly incarnation: string }
   | { readonly kind: 'session'; readonly host: string }
+  | { readonly kind: 'leader' }
+  | { readonly kind: 'slot-plan'; readonly vni: number; readonly subnet: number }
+  | { readonly kind: 'job'; readonly id: number }
   /** A key that no reader of the watch needs, or one of a later version. */
   | { readonly kind: 'other' };
 
@@ -135,6 +153,12 @@ export const parseKey = (path: string): ParsedKey => {
       return { kind: 'relay', incarnation: a };
     case 'sessions':
       return { kind: 'session', host: a };
+    case 'leader':
+      return { kind: 'leader' };
+    case 'slot-plans':
+      return { kind: 'slot-plan', vni: Number(a), subnet: Number(b) };
+    case 'jobs':
+      return { kind: 'job', id: Number(a) };
     default:
       return { kind: 'other' };
   }
