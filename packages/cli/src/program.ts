@@ -8,6 +8,7 @@ import { endpoint } from './command/endpoint';
 import { host } from './command/host';
 import { resolve } from './command/resolve';
 import { service } from './command/service';
+import { shard } from './command/shard';
 import { status } from './command/status';
 import { subnet } from './command/subnet';
 import { vpc } from './command/vpc';
@@ -35,7 +36,20 @@ export const createProgram = (io: Io): Command => {
       'after',
       '\nExample:\n  megrez dev up --hosts 3 && megrez vpc create acme --cidr 10.0.0.0/16 && megrez status',
     );
-  for (const register of [vpc, subnet, endpoint, service, host, resolve, status, apply, controller, agent, dev]) {
+  for (const register of [
+    vpc,
+    subnet,
+    endpoint,
+    service,
+    host,
+    shard,
+    resolve,
+    status,
+    apply,
+    controller,
+    agent,
+    dev,
+  ]) {
     register(program, io);
   }
   return program;

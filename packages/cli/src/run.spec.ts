@@ -55,7 +55,9 @@ describe('the command line', () => {
   });
 
   test('every command has help with an example', async () => {
-    const leaves = (await Promise.all(['', 'vpc', 'subnet', 'endpoint', 'service', 'host', 'dev'].map(verbs))).flat();
+    const leaves = (
+      await Promise.all(['', 'vpc', 'subnet', 'endpoint', 'service', 'host', 'shard', 'dev'].map(verbs))
+    ).flat();
     expect(leaves.length).toBeGreaterThan(25);
     for (const leaf of leaves) {
       const { code, stdout } = await megrez(`${leaf} --help`);
@@ -70,7 +72,7 @@ const verbs = async (noun: string): Promise<string[]> => {
   const { stdout } = await megrez(`${noun} --help`);
   const listed = stdout.slice(stdout.indexOf('Commands:')).matchAll(/^ {2}([a-z]+)/gm);
   const names = [...listed].map(([, name]) => name as string);
-  const nouns = ['help', 'vpc', 'subnet', 'endpoint', 'service', 'host', 'dev', 'megrez'];
+  const nouns = ['help', 'vpc', 'subnet', 'endpoint', 'service', 'host', 'shard', 'dev', 'megrez'];
   return names
     .filter((name) => (noun !== '' ? !['help', 'megrez'].includes(name) : !nouns.includes(name)))
     .map((name) => `${noun} ${name}`);

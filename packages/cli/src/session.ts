@@ -27,13 +27,13 @@ const nonEmpty = (servers: readonly string[] = []): readonly [string, ...string[
   return first === undefined ? undefined : [first, ...others];
 };
 
-/** Connects to the first that answers of the controllers which flags or surroundings name, and closes in the end. */
-export const withSession = async (
-  command: Command,
-  io: Io,
-  use: (session: Session) => Promise<void>,
-  deadline_ms: number = patience.read_ms,
-): Promise<void> => {
+/** A session that its user closes. */
+export interface OpenSession extends Session {
+  readonly close: () => void;
+}
+
+/** Connects to the first that answers of the controllers which flags or surroundings name. */
+export const openSession = async (command: Command, io: Io, deadline_ms: number): Promise<OpenSession> => {
   const { output, server } = globalFlags(command);
   const [{ connect, defaultServers, firstReachable }, model] = await Promise.all([
     import('@megrez/client'),
@@ -41,10 +41,21 @@ export const withSession = async (
   ]);
   const address = await firstReachable(nonEmpty(server) ?? defaultServers(io.env));
   const client = connect(address, { deadline_ms });
+  return { client, model, format: output, close: () => client.close() };
+};
+
+/** Connects, as `openSession` does, and closes in the end. */
+export const withSession = async (
+  command: Command,
+  io: Io,
+  use: (session: Session) => Promise<void>,
+  deadline_ms: number = patience.read_ms,
+): Promise<void> => {
+  const session = await openSession(command, io, deadline_ms);
   try {
-    await use({ client, model, format: output });
+    await use(session);
   } finally {
-    client.close();
+    session.close();
   }
 };
 

@@ -9,10 +9,15 @@ import type {
   Protocol,
   Service,
   ServicePort,
+  Shard,
+  ShardJob,
+  SlotState,
   Subnet,
   Vpc,
 } from '@megrez/model';
 import type { View } from './output';
+import { jobKind, jobState, jobSubject } from './progress';
+import { formatRanges } from './ranges';
 
 const generation = { header: 'GENERATION', value: ({ meta }: { meta?: Meta }) => meta?.generation, wide: true };
 const created = {
@@ -172,5 +177,46 @@ export const answerView: View<BouncerAnswer> = {
     { header: 'MAC', value: (answer) => answer.mac },
     { header: 'GENERATION', value: (answer) => (answer.found ? answer.generation : undefined) },
     { header: 'ERROR', value: (answer) => answer.error },
+  ],
+};
+
+const slotStates: Readonly<Record<SlotState, string>> = ['forwarding', 'loading', 'serving', 'leaving'];
+
+export const shardView: View<Shard> = {
+  none: 'no shards',
+  columns: [
+    { header: 'VPC', value: (shard) => shard.vpc },
+    { header: 'SUBNET', value: (shard) => shard.subnet || '(dividers)' },
+    { header: 'HOST', value: (shard) => shard.host },
+    {
+      header: 'STATE',
+      value: ({ state, attached }) => `${slotStates[state] ?? state}${attached ? '' : ', detached'}`,
+    },
+    { header: 'PRIMARY', value: (shard) => shard.primarySlots },
+    { header: 'SECONDARY', value: (shard) => shard.secondarySlots },
+    { header: 'ENTRIES', value: (shard) => shard.entries },
+    { header: 'LOOKUPS/S', value: (shard) => shard.lookupsPerSecond },
+    { header: 'EPOCH', value: (shard) => shard.epoch },
+    { header: 'LOADING', value: (shard) => shard.loadingSlots, wide: true },
+    { header: 'LEAVING', value: (shard) => shard.leavingSlots, wide: true },
+    { header: 'JOB', value: ({ job }) => job || undefined, wide: true },
+    { header: 'SLOTS', value: (shard) => formatRanges(shard.slots), wide: true },
+  ],
+};
+
+const time = (ms: number): string => (ms === 0 ? '' : new Date(ms).toISOString());
+
+export const jobView: View<ShardJob> = {
+  none: 'no jobs',
+  columns: [
+    { header: 'JOB', value: (job) => job.id },
+    { header: 'KIND', value: jobKind },
+    { header: 'OF', value: jobSubject },
+    { header: 'STATE', value: jobState },
+    { header: 'SLOTS', value: (job) => job.total },
+    { header: 'TABLES', value: (job) => job.tables },
+    { header: 'MESSAGE', value: (job) => job.message },
+    { header: 'CREATED', value: (job) => time(job.createdAtMs), wide: true },
+    { header: 'FINISHED', value: (job) => time(job.finishedAtMs), wide: true },
   ],
 };

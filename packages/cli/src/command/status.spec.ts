@@ -1,4 +1,4 @@
-import { GetStatusResponse, Host } from '@megrez/model';
+import { GetStatusResponse, Host, ShardJob, ShardProgress } from '@megrez/model';
 import { describe, expect, test } from 'vitest';
 import { api, h1, h2, lines, megrez, serveApi } from '../testing/api';
 
@@ -49,5 +49,30 @@ describe('status', () => {
   test('no hosts: what to do', async () => {
     api.status = GetStatusResponse.create({});
     expect((await megrez('status')).stdout).toContain('megrez dev up');
+  });
+
+  test('what moves, and hosts that own no slots', async () => {
+    api.status = GetStatusResponse.create({ hosts: [h1, h2] });
+    api.jobs = [ShardJob.create({ id: 7, kind: 2, host: 'h2', state: 2, total: 4, tables: 1 })];
+    api.progress = [ShardProgress.create({ total: 6, done: 2, tablesTotal: 1 })];
+    const { stdout } = await megrez('status');
+    expect(stdout).toContain(
+      lines(
+        '',
+        'not eligible for slots, drained or by choice: h2',
+        '',
+        'JOB  KIND   OF       STATE    SLOTS  TABLES  MESSAGE',
+        '  7  drain  host h2  running      4       1  -',
+        '',
+        'moving: 2 of 6 slots',
+        '',
+      ),
+    );
+    api.progress = [ShardProgress.create({ total: 6, done: 2 })];
+    expect(JSON.parse((await megrez('status -o json')).stdout)).toMatchObject({
+      jobs: [{ id: '7', kind: 'JOB_KIND_DRAIN' }],
+      moving: 'moving: 2 of 6 slots',
+    });
+    api.jobs = [];
   });
 });

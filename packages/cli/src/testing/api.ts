@@ -1,5 +1,6 @@
 import {
   status as codes,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   Metadata,
   Server,
@@ -13,11 +14,16 @@ import {
   Host,
   type ILookupService,
   type IProvisioningService,
+  type IShardService,
   lookupServiceDefinition,
   provisioningServiceDefinition,
   ResolveResponse,
   Service,
+  Shard,
+  ShardJob,
+  type ShardProgress,
   Subnet,
+  shardServiceDefinition,
   Vpc,
 } from '@megrez/model';
 import { afterAll, beforeAll } from 'vitest';
@@ -28,7 +34,14 @@ const server = new Server();
 export const asked: { readonly method: string; readonly request: object }[] = [];
 
 /** Where it listens, and what tests change in its answers. */
-export const api = { address: '', status: GetStatusResponse.create({}), endpoints: 3 };
+export const api = {
+  address: '',
+  status: GetStatusResponse.create({}),
+  endpoints: 3,
+  jobs: [] as ShardJob[],
+  /** What a stream of progress says, one after the other; a text ends it with UNAVAILABLE, as a killed controller does. */
+  progress: [] as (ShardProgress | 'lost')[],
+};
 
 const acme = Vpc.create({ name: 'acme', cidrs: ['10.0.0.0/16'], vni: 7, dividers: 2, meta: { generation: 12 } });
 const web = Subnet.create({
@@ -125,6 +138,50 @@ const provisioning: Partial<IProvisioningService> = {
   getStatus: answer('getStatus', () => api.status),
 };
 
+/** A stream that notes the request and says what the tests chose; what is said is not said again. */
+const stream =
+  <I extends object>(method: string): handleServerStreamingCall<I, ShardProgress> =>
+  (call) => {
+    asked.push({ method, request: call.request });
+    while (api.progress.length > 0) {
+      const next = api.progress.shift() as ShardProgress | 'lost';
+      if (next === 'lost') {
+        call.emit('error', Object.assign(new Error('gone'), { code: codes.UNAVAILABLE, details: 'gone' }));
+        return;
+      }
+      call.write(next);
+    }
+    call.end();
+  };
+
+const shard: IShardService = {
+  listShards: answer('listShards', () => ({
+    shards: [
+      Shard.create({ vpc: 'acme', host: 'h1', epoch: 3, primarySlots: 256, entries: 2, state: 2, attached: true }),
+      Shard.create({
+        ...{ vpc: 'acme', subnet: 'web', host: 'h2', epoch: 9, primarySlots: 1, secondarySlots: 2, entries: 40 },
+        ...{ slots: [0, 1, 2, 9], loadingSlots: 1, state: 1, job: 7, lookupsPerSecond: 12 },
+      }),
+    ],
+  })),
+  planRebalance: answer('planRebalance', () => ({
+    moves: [3, 4, 5].map((slot) => ({
+      ...{ vpc: 'acme', subnet: 'web', slot, from: 'h1', to: 'h2', state: 0, why: 'h1 has too many' },
+    })),
+    entries: 12,
+    problems: ['vpc beta: one host for two dividers'],
+  })),
+  rebalance: stream('rebalance'),
+  drain: stream('drain'),
+  undrain: stream('undrain'),
+  moveSlots: stream('moveSlots'),
+  watchProgress: stream('watchProgress'),
+  listJobs: answer('listJobs', () => ({ jobs: api.jobs })),
+  pauseJob: answer('pauseJob', ({ job }) => ShardJob.create({ id: job, kind: 2, host: 'h1', state: 3 })),
+  resumeJob: answer('resumeJob', ({ job }) => ShardJob.create({ id: job, kind: 2, host: 'h1', state: 2 })),
+  cancelJob: answer('cancelJob', ({ job }) => ShardJob.create({ id: job, kind: 2, host: 'h1', state: 4 })),
+};
+
 const metadata = new Metadata();
 metadata.set(
   'megrez-error-bin',
@@ -154,6 +211,7 @@ export const serveApi = (): void => {
     };
     server.addService(provisioningServiceDefinition, provisioning as IProvisioningService);
     server.addService(lookupServiceDefinition, lookup);
+    server.addService(shardServiceDefinition, shard);
     const port = await new Promise<number>((resolve, reject) =>
       server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
         error ? reject(error) : resolve(bound),
@@ -166,7 +224,11 @@ export const serveApi = (): void => {
 };
 
 /** Runs a command line, words separated by spaces. */
-export const megrez = async (line: string, env: Record<string, string> = { MEGREZ_SERVER: api.address }) => {
+export const megrez = async (
+  line: string,
+  env: Record<string, string> = { MEGREZ_SERVER: api.address },
+  columns?: number,
+) => {
   let stdout = '';
   let stderr = '';
   asked.length = 0;
@@ -178,6 +240,7 @@ export const megrez = async (line: string, env: Record<string, string> = { MEGRE
       stderr += text;
     },
     env,
+    columns,
   });
   return { code, stdout, stderr };
 };
