@@ -499,6 +499,48 @@ test('next hops of the owners are in the kernel when their table is acknowledged
   expect(await host.map('next_hops')).toEqual([]);
 });
 
+test('a host behind a router is reached by the router, whichever it is now', async () => {
+  // Two routers on the link, each with a link address of its own.
+  const routers = `ip link add link far name far2 type macvlan mode bridge
+    echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore
+    ip link set far2 up
+    ip address add 192.0.2.4/32 dev far2`;
+  await host.far('sh', '-euc', routers);
+  const mac = async (name: string) =>
+    /link\/ether (\S+)/.exec(await host.far('ip', 'link', 'show', name))?.[1] ?? 'none';
+  const route = (...args: readonly string[]) => host.exec('ip', 'route', ...args);
+  await route('add', '198.51.100.0/24', 'via', '192.0.2.2');
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  const distant = { host: 'h5', address: '198.51.100.5' };
+  await session.send([vpcChange(), subnetChange(), tableChange(distant)], { snapshot: true, end: true });
+  const hop = async () => {
+    const found = await host.map('next_hops');
+    return found.map(({ key, value }) => `${formatAddress(key.host)} ${formatMac(value.destination)}`);
+  };
+  expect(await hop()).toEqual([`198.51.100.5 ${await mac('far')}`]);
+  expect(await host.exec('ip', 'neigh', 'show', '192.0.2.2')).toContain('managed');
+  const onlink = async () => (await host.map('config'))[0]?.value.onlink_mask.filter((byte) => byte === 0).length;
+  expect(await onlink()).toBe(1);
+
+  // Another router, none, and this one again.
+  const gateway = await mac('far2');
+  expect(gateway).not.toBe(await mac('far'));
+  await route('replace', '198.51.100.0/24', 'via', '192.0.2.4');
+  await vi.waitFor(async () => expect(await hop()).toEqual([`198.51.100.5 ${gateway}`]), { timeout: 4_000 });
+  expect(await host.exec('ip', 'neigh', 'show', '192.0.2.2')).not.toContain('managed');
+  await route('delete', '198.51.100.0/24');
+  await vi.waitFor(async () => expect(await hop()).toEqual([]), { timeout: 4_000 });
+  await vi.waitFor(() => expect(problems(session)).toContain('198.51.100.5'));
+  // A host of the own prefix that is no neighbour: the prefix is looked up from now on.
+  await route('add', '192.0.2.77/32', 'via', '192.0.2.3');
+  await vi.waitFor(async () => expect(await onlink()).toBe(0), { timeout: 4_000 });
+  await route('delete', '192.0.2.77/32');
+  await route('add', '198.51.100.0/24', 'via', '192.0.2.2');
+  await vi.waitFor(async () => expect(await hop()).toEqual([`198.51.100.5 ${await mac('far')}`]), { timeout: 4_000 });
+  await vi.waitFor(async () => expect(await onlink()).toBe(1), { timeout: 4_000 });
+});
+
 /** A UDP datagram to 192.0.2.1:5555 as a broadcast frame inside VXLAN. */
 const stranger = (): Buffer => {
   const datagram = Buffer.from('15b315b3000c0000666f7267', 'hex');

@@ -27,6 +27,7 @@ import { onlinkPrefix } from './onlink';
 import type { Agent, AgentOptions } from './options';
 import { openReconciler } from './reconcile';
 import { reporter } from './report';
+import { followRoutes } from './routes';
 import { openRows, type Rows } from './rows';
 import { incarnation, keepSession } from './session';
 import { prune, removeStale } from './snapshot';
@@ -65,10 +66,10 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   await ensureTunnel(datapath);
   const rows = openRows(datapath.map);
   for (const name of Object.keys(maps) as MapName[]) if (!maps[name].type.endsWith('array')) await rows.recount(name);
-  const settings = writeConfig(rows, datapath, {
+  let settings = writeConfig(rows, datapath, {
     address,
     nic: nic.ifindex,
-    onlink: onlinkPrefix(options.nic, options.address),
+    onlink: await onlinkPrefix(nic, formatAddress(address)),
   });
 
   const namespaces = openNamespaces(options.state);
@@ -113,7 +114,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   });
   const loop = startLoop(
     {
-      settings,
+      settings: () => settings,
       rows,
       reconciler,
       nextHops,
@@ -167,6 +168,15 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     if (lost.length > 0) log.warn({ lost }, 'interfaces vanished; they are made again');
     loop.markAgain([...lost, ...reconciler.failed.keys()]);
   };
+  const followed = followRoutes(() => {
+    nextHops.lookAgain();
+    onlinkPrefix(nic, self)
+      .then((onlink) => {
+        settings = writeConfig(rows, datapath, { address, nic: nic.ifindex, onlink });
+      })
+      .catch((error: unknown) => log.warn({ error }, 'routes could not be read'));
+  });
+
   const sweep = (): void => {
     for (const vni of tombstones.sweep()) {
       // Its VPC went while the tombstones were still needed.
@@ -189,6 +199,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       clearInterval(timer);
       await sessions.close();
       await loop.close();
+      followed.close();
       nextHops.close();
       await http?.close();
       datapath.object.close();

@@ -23,7 +23,7 @@ type Item =
   | { readonly kind: 'batch'; readonly session: Session; readonly batch: Batch; readonly received_at: number };
 
 export interface LoopFields {
-  readonly settings: HostSettings;
+  readonly settings: () => HostSettings;
   readonly rows: Rows;
   readonly reconciler: Reconciler;
   readonly nextHops: NextHops;
@@ -82,7 +82,7 @@ export const startLoop = (fields: LoopFields, log: Logger): Loop => {
       }
       revision = 0;
     }
-    for (const one of [...planConfig(fields.settings, leases), ...planUnderlay(underlayPrefixes)]) rows.put(one);
+    for (const one of [...planConfig(fields.settings(), leases), ...planUnderlay(underlayPrefixes)]) rows.put(one);
     snapshot = { session, marks: emptyMarks(), prefixes: underlayPrefixes, storeId: id };
     reconciler.holdBack();
   };

@@ -1,11 +1,19 @@
-import { getLink, getNeighbour, type NeighbourEvent, routeGet, setNeighbour, watchNeighbours } from '@megrez/kernel';
+import {
+  deleteNeighbour,
+  getLink,
+  getNeighbour,
+  type NeighbourEvent,
+  routeGet,
+  setNeighbour,
+  watchNeighbours,
+} from '@megrez/kernel';
 import { parseAddress, parseMac } from '@megrez/model';
 import { row, rowKey } from '@megrez/plan';
 import type { Logger } from 'pino';
 import { isKernelError } from './failure';
 import type { Rows } from './rows';
 
-/** Changed routes tell nobody: they are looked up again this often. */
+/** Rules and link addresses change without telling: everything is looked up again this often. */
 const recheck_ms = 5_000;
 
 /**
@@ -19,6 +27,8 @@ export interface NextHops {
   settled(addresses: Iterable<string>, timeout_ms: number): Promise<void>;
   /** Hosts whose next hop is not known, sorted. */
   unresolved(): readonly string[];
+  /** Routes changed. */
+  lookAgain(): void;
   close(): void;
 }
 
@@ -32,10 +42,14 @@ interface Hop {
   waited: boolean;
 }
 
+const neighbourId = (ifindex: number | undefined, ip: string): string => `${ifindex ?? 0} ${ip}`;
+
 export const openNextHops = (rows: Rows, log: Logger): NextHops => {
   const hops = new Map<string, Hop>();
   const sources = new Map<number, Uint8Array>();
   const waiters = new Map<Hop, () => void>();
+  /** Neighbours that the kernel manages because we said so. */
+  const managed = new Map<string, { readonly ifindex: number; readonly ip: string }>();
 
   const sourceOf = async (ifindex: number): Promise<Uint8Array> => {
     const known = sources.get(ifindex);
@@ -70,17 +84,39 @@ export const openNextHops = (rows: Rows, log: Logger): NextHops => {
     const known = await getNeighbour({ ifindex: route.ifindex, ip: neighbour });
     if (known?.state !== 'permanent' && !known?.managed) {
       await setNeighbour({ ifindex: route.ifindex, ip: neighbour, managed: true });
+      managed.set(neighbourId(route.ifindex, neighbour), { ifindex: route.ifindex, ip: neighbour });
     }
+    if (hops.get(address) !== hop) return release();
     const now = known?.mac === undefined ? await getNeighbour({ ifindex: route.ifindex, ip: neighbour }) : known;
     if (now?.mac !== undefined) await resolved(address, hop, now.mac);
   };
 
+  /** Lets the kernel forget the neighbours that no host is reached by any more. */
+  const release = (): void => {
+    const used = new Set([...hops.values()].map((hop) => neighbourId(hop.ifindex, hop.neighbour)));
+    for (const [id, neighbour] of managed) {
+      if (used.has(id)) continue;
+      managed.delete(id);
+      deleteNeighbour(neighbour).catch((error: unknown) => log.warn({ error, ...neighbour }, 'neighbour stays'));
+    }
+  };
+
   const look = async (address: string, hop: Hop): Promise<void> => {
+    const before = neighbourId(hop.ifindex, hop.neighbour);
     try {
       await find(address, hop);
     } catch (error) {
-      if (!isKernelError(error, 'ENETUNREACH', 'EHOSTUNREACH')) log.warn({ error, host: address }, 'no next hop');
+      if (!isKernelError(error, 'ENETUNREACH', 'EHOSTUNREACH', 'EINVAL', 'EACCES')) {
+        log.warn({ error, host: address }, 'no next hop');
+        return;
+      }
+      // No way there any more.
+      if (hops.get(address) !== hop) return;
+      hop.ifindex = undefined;
+      hop.resolved = false;
+      rows.remove(rowKey('next_hops', { host: parseAddress(address) }));
     }
+    if (before !== neighbourId(hop.ifindex, hop.neighbour)) release();
   };
   const lookAgain = (): void => {
     sources.clear();
@@ -110,6 +146,7 @@ export const openNextHops = (rows: Rows, log: Logger): NextHops => {
         wake(hop);
         rows.remove(rowKey('next_hops', { host: parseAddress(address) }));
       }
+      release();
       for (const address of addresses) {
         if (hops.has(address)) continue;
         const hop: Hop = { ifindex: undefined, neighbour: address, resolved: false, waited: false };
@@ -129,6 +166,7 @@ export const openNextHops = (rows: Rows, log: Logger): NextHops => {
       clearTimeout(timeout);
     },
     unresolved: () => [...hops].flatMap(([address, hop]) => (hop.resolved ? [] : [address])).sort(),
+    lookAgain,
     close: () => {
       clearInterval(timer);
       watch.close();

@@ -1,17 +1,40 @@
 import { maps } from '@megrez/abi';
-import { formatAddress, parseAddress } from '@megrez/model';
-import { planConfig } from '@megrez/plan';
-import { expect, test } from 'vitest';
-import { onlinkPrefix } from './onlink';
+import { parseAddress } from '@megrez/model';
+import { maskOf, planConfig } from '@megrez/plan';
+import { describe, expect, test } from 'vitest';
+import { areNeighbours, onlinkPrefix } from './onlink';
 
-test('the loopback’s own prefix', () => {
-  const onlink = onlinkPrefix('lo', '127.0.0.1');
-  expect(onlink && formatAddress(onlink.network)).toBe('127.0.0.0');
-  expect(Buffer.from(onlink?.mask ?? []).toString('hex')).toBe(`${'ff'.repeat(13)}000000`);
+describe('hosts of the own prefix are neighbours', () => {
+  const onlink = { network: parseAddress('10.0.0.0'), mask: maskOf(112) };
+  const own = { network: '10.0.0.0', length: 16, ifindex: 2, gateway: false };
+  const everywhere = { network: '0.0.0.0', length: 0, ifindex: 2, gateway: true };
+  test.each([
+    ['when its route is direct', true, [own, everywhere]],
+    ['when another interface has other prefixes', true, [own, { ...own, network: '10.1.0.0', ifindex: 3 }]],
+    ['unless it has no route', false, [everywhere]],
+    ['unless the route is another interface’s', false, [{ ...own, ifindex: 3 }]],
+    ['unless a gateway leads to it', false, [{ ...own, gateway: true }]],
+    [
+      'unless one of them is behind a gateway',
+      false,
+      [own, { ...own, network: '10.0.7.0', length: 24, gateway: true }],
+    ],
+    ['unless one of them is elsewhere', false, [own, { ...own, network: '10.0.7.8', length: 32, ifindex: 3 }]],
+  ])('%s', (_what, expected, routes) => {
+    expect(areNeighbours(onlink, 2, routes)).toBe(expected);
+  });
+
+  test('in IPv6 too', () => {
+    const wide = { network: parseAddress('fd00::'), mask: maskOf(64) };
+    expect(areNeighbours(wide, 2, [own, { ...own, network: 'fd00::', length: 64 }])).toBe(true);
+    expect(areNeighbours(wide, 2, [own])).toBe(false);
+  });
 });
 
-test('an address the interface does not have has none, and its row matches no host', () => {
-  expect(onlinkPrefix('lo', '192.0.2.1')).toBeUndefined();
+test('an address the interface does not have has none, and its row matches no host', async () => {
+  expect(await onlinkPrefix({ name: 'lo', ifindex: 1 }, '192.0.2.1')).toBeUndefined();
+  // The loopback’s addresses are local: no route leads to them.
+  expect(await onlinkPrefix({ name: 'lo', ifindex: 1 }, '127.0.0.1')).toBeUndefined();
   const settings = {
     address: parseAddress('192.0.2.1'),
     nic: 1,

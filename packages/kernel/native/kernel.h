@@ -121,6 +121,10 @@ napi_value watch_start(napi_env env, napi_value callback, const char *name, stru
 int watch_send(struct watch *watch, void *record); // takes the record (malloc); non-zero once the watch is closing
 napi_value watch_close(napi_env env, napi_callback_info info);
 
+// ---- subscription.c: a watch on netlink's multicast groups (bits of RTNLGRP_… - 1)
+napi_value subscribe(napi_env env, napi_callback_info info, const char *what, uint32_t groups,
+		     void *(*take)(struct nlmsghdr *header), napi_value (*to_js)(napi_env env, void *record));
+
 // ---- netns.c: the namespace named by a path, for the part of a job that needs it. An empty path is our own.
 int netns_init(void);
 int netns_enter(const char *path, struct kernel_error *error);
@@ -261,6 +265,8 @@ void rcu_expedite_end(void);
 	X(addRoute, route_add)                                                                                         \
 	X(deleteRoute, route_delete)                                                                                   \
 	X(routeGet, route_get)                                                                                         \
+	X(listRoutes, route_list)                                                                                      \
+	X(watchRoutes, route_watch)                                                                                    \
 	X(getNeighbour, neighbour_get)                                                                                 \
 	X(setNeighbour, neighbour_set)                                                                                 \
 	X(deleteNeighbour, neighbour_delete)                                                                           \

@@ -4,14 +4,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/neighbour.h>
 #include <netlink/route/neighbour.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 struct neighbour {
 	uint32_t ifindex, state;
@@ -172,33 +170,16 @@ napi_value neighbour_delete(napi_env env, napi_callback_info info)
 }
 
 // ---- watching
-struct subscription {
-	int fd;
-	char buffer[32768];
-};
-
-static int drain(struct watch *watch, void *context)
+static void *take_change(struct nlmsghdr *header)
 {
-	struct subscription *subscription = context;
-	ssize_t received = recv(subscription->fd, subscription->buffer, sizeof(subscription->buffer), MSG_DONTWAIT);
-	if (received < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (received < 0) {
-		struct neighbour *lost = job_new(sizeof(*lost));
-		int code = errno;
-		lost->overrun = true; // the reader must look at every neighbour it cares for
-		return watch_send(watch, lost) != 0 || code != ENOBUFS;
+	struct neighbour *change = job_new(sizeof(*change));
+	if (header == NULL) {
+		change->overrun = true;
+	} else if (!parse_neighbour(header, change)) {
+		free(change);
+		return NULL;
 	}
-	int length = (int)received;
-	for (struct nlmsghdr *header = (struct nlmsghdr *)subscription->buffer; nlmsg_ok(header, length);
-	     header = nlmsg_next(header, &length)) {
-		struct neighbour *change = job_new(sizeof(*change));
-		if (!parse_neighbour(header, change))
-			free(change);
-		else if (watch_send(watch, change) != 0)
-			return 1;
-	}
-	return 0;
+	return change;
 }
 
 static napi_value change_to_js(napi_env env, void *record)
@@ -215,45 +196,8 @@ static napi_value change_to_js(napi_env env, void *record)
 	return object;
 }
 
-static void close_subscription(void *context)
-{
-	struct subscription *subscription = context;
-	close(subscription->fd);
-	free(subscription);
-}
-
 // watchNeighbours({netns?, onChange}) -> external for closeWatch
 napi_value neighbour_watch(napi_env env, napi_callback_info info)
 {
-	struct reader reader = read_arguments(env, info);
-	struct kernel_error error = { 0 };
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1u << (RTNLGRP_NEIGH - 1) };
-	struct subscription *subscription;
-	char netns[PATH_SIZE];
-	napi_value callback = NULL;
-	int fd = -1;
-	read_string(&reader, "netns", netns, sizeof(netns));
-	read_field(&reader, "onChange", &callback);
-	if (reader.failed)
-		return NULL;
-	if (netns_enter(netns, &error) == 0) {
-		fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-		if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-			fail(&error, errno, "watch neighbours of", netns, NULL);
-		netns_leave(netns);
-	}
-	if (error.code != 0) {
-		if (fd >= 0)
-			close(fd);
-		throw_error(env, &error);
-		return NULL;
-	}
-	subscription = job_new(sizeof(*subscription));
-	subscription->fd = fd;
-	return watch_start(env, callback, "megrez neighbours",
-			   (struct watch_source){ .fd = fd,
-						  .drain = drain,
-						  .to_js = change_to_js,
-						  .close = close_subscription,
-						  .context = subscription });
+	return subscribe(env, info, "neighbours", 1u << (RTNLGRP_NEIGH - 1), take_change, change_to_js);
 }

@@ -38,6 +38,7 @@ interface Shaped {
   programPin(options: { handle: Handle; path: string }): void;
   openRingBuffer(options: { handle: Handle; onData: (data: Buffer) => void }): object;
   watchNeighbours(options: object): object;
+  watchRoutes(options: object): object;
   trimMemory(): void;
 }
 
@@ -66,6 +67,7 @@ type PassedThrough =
   | 'getSysctl'
   | 'linkInfo'
   | 'listLinks'
+  | 'listRoutes'
   | 'mountBpffs'
   | 'programInfo'
   | 'routeGet'

@@ -12,11 +12,13 @@ import {
   deleteRoute,
   getNeighbour,
   getSysctl,
+  listRoutes,
   type NeighbourEvent,
   routeGet,
   setNeighbour,
   setSysctl,
   watchNeighbours,
+  watchRoutes,
 } from './network';
 import { createFixture, type Fixture, refusal } from './testing/fixture';
 
@@ -122,6 +124,30 @@ test('a managed neighbour is resolved by the kernel, without traffic of ours', a
   expect(await getNeighbour(at)).toMatchObject({ state: 'permanent', mac: '02:00:00:00:00:99', managed: false });
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(events.length).toBe(heard);
+});
+
+test('routes are listed as they are, and changes of them are told', async () => {
+  let changes = 0;
+  const watch = watchRoutes(() => {
+    changes += 1;
+  }, left);
+  const of = async (network: string) => (await listRoutes(left)).find((route) => route.network === network);
+  expect(await of('10.3.0.0')).toEqual({ network: '10.3.0.0', length: 24, ifindex, gateway: false });
+  await addRoute({ ifindex, netns: left, dst: '10.95.0.0/16', via: '10.3.0.2' });
+  await addRoute({ ifindex, netns: left, dst: 'fd95::/32' });
+  expect(await of('10.95.0.0')).toEqual({ network: '10.95.0.0', length: 16, ifindex, gateway: true });
+  expect(await of('fd95::')).toEqual({ network: 'fd95::', length: 32, ifindex, gateway: false });
+  // Its own addresses are no routes to others.
+  expect(await of('10.3.0.1')).toBeUndefined();
+  await vi.waitFor(() => expect(changes).toBeGreaterThanOrEqual(2));
+  const before = changes;
+  await deleteRoute({ ifindex, netns: left, dst: '10.95.0.0/16' });
+  await vi.waitFor(() => expect(changes).toBeGreaterThan(before));
+  watch.close();
+  const heard = changes;
+  await deleteRoute({ ifindex, netns: left, dst: 'fd95::/32' });
+  expect(await of('fd95::')).toBeUndefined();
+  expect(changes).toBe(heard);
 });
 
 test('a sysctl belongs to the namespace that is named', async () => {

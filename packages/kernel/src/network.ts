@@ -51,6 +51,25 @@ export interface Route {
 /** The route a packet to `dst` would take. Errors: ENETUNREACH. */
 export const routeGet = async (dst: string, netns?: string): Promise<Route> => native.routeGet({ dst, netns });
 
+/** A unicast route of the main table. */
+export interface ListedRoute {
+  readonly network: string;
+  readonly length: number;
+  /** 0 when there are several next hops. */
+  readonly ifindex: number;
+  /** The next hop is not the destination itself. */
+  readonly gateway: boolean;
+}
+
+/** Both families, in the kernel's order; while routes change, one may be there twice. */
+export const listRoutes = async (netns?: string): Promise<readonly ListedRoute[]> => native.listRoutes({ netns });
+
+/** Calls `onChange` on the event loop for every change of a route; keeps the process alive until closed. */
+export const watchRoutes = (onChange: () => void, netns?: string): { close(): void } => {
+  const watch = native.watchRoutes({ onChange, netns });
+  return { close: () => native.closeWatch(watch) };
+};
+
 export interface NeighbourRef {
   readonly ifindex: number;
   readonly ip: string;
