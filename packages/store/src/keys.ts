@@ -84,7 +84,8 @@ export const prefixes = {
       ...(subnet === undefined ? [] : [subnet]),
       ...(slot === undefined ? [] : [slotHex(slot)]),
     ),
-  byHost: (host: string) => prefix(Endpoint, 'by-host', host),
+  byHost: (host: string, vni?: number, subnet?: number) =>
+    prefix(Endpoint, 'by-host', host, ...(vni === undefined ? [] : [vni]), ...(subnet === undefined ? [] : [subnet])),
   names: (vni: number, subnet: number) => prefix(Endpoint, 'names', vni, subnet),
   services: (vni: number, subnet: number) => prefix(Service, 'services', vni, subnet),
   slots: () => prefix(SlotTable, 'slots'),

@@ -4,6 +4,8 @@ import {
   type GetHostStatusRequest,
   type GetHostStatusResponse,
   Host,
+  type ListTableUsersRequest,
+  type ListTableUsersResponse,
   MegrezError,
   objectName,
   type WaitAppliedRequest,
@@ -15,6 +17,7 @@ import { askHere } from '../provisioning/resolve';
 import type { Call } from '../server/rpc';
 import { waitLocal } from './readiness';
 import { SessionEnded } from './session-ended';
+import { listTableUsers } from './wait-table';
 
 const elsewhere = (host: string): MegrezError =>
   new MegrezError({
@@ -30,6 +33,20 @@ const waitApplied = async (context: Context, request: WaitAppliedRequest, call: 
     return { failures: [...(await waitLocal(context, request.host, request.revision, call.deadline_ms))] };
   } catch (error) {
     if (error instanceof SessionEnded) throw elsewhere(request.host);
+    throw error;
+  }
+};
+
+const answerTableUsers = async (
+  context: Context,
+  request: ListTableUsersRequest,
+  call: Call,
+): Promise<ListTableUsersResponse> => {
+  if (request.relay !== context.incarnation) throw elsewhere(request.relay);
+  try {
+    return await listTableUsers(context, request, call.deadline_ms);
+  } catch (error) {
+    if (error instanceof SessionEnded) throw elsewhere(request.relay);
     throw error;
   }
 };
@@ -51,4 +68,4 @@ const askMapping = async (context: Context, { host, vni, ip }: AskMappingRequest
 };
 
 /** Controller to controller. */
-export const relayHandlers = { waitApplied, getHostStatus, askMapping };
+export const relayHandlers = { waitApplied, listTableUsers: answerTableUsers, getHostStatus, askMapping };

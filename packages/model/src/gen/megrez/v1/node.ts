@@ -254,7 +254,8 @@ export interface Change {
     } | {
         oneofKind: "endpoint";
         /**
-         * An endpoint of this host, or one whose slot this host owns. A deletion fills vni, subnet_number, ip and slot.
+         * An endpoint of this host, or one whose slot this host owns. A deletion fills vni, subnet_number, ip (the address that
+         * goes, of either family) and slot, and, when the endpoint has only left this host, host and host_address: where it is.
          *
          * @generated from protobuf field: megrez.v1.Endpoint endpoint = 6
          */

@@ -10,6 +10,8 @@ import type { BouncerAnswer } from "./lookup";
 import type { AskMappingRequest } from "./relay";
 import type { GetHostStatusResponse } from "./relay";
 import type { GetHostStatusRequest } from "./relay";
+import type { ListTableUsersResponse } from "./relay";
+import type { ListTableUsersRequest } from "./relay";
 import { stackIntercept } from "@protobuf-ts/runtime-rpc";
 import type { WaitAppliedResponse } from "./relay";
 import type { WaitAppliedRequest } from "./relay";
@@ -25,6 +27,10 @@ export interface IRelayServiceClient {
      * @generated from protobuf rpc: WaitApplied
      */
     waitApplied(input: WaitAppliedRequest, options?: RpcOptions): UnaryCall<WaitAppliedRequest, WaitAppliedResponse>;
+    /**
+     * @generated from protobuf rpc: ListTableUsers
+     */
+    listTableUsers(input: ListTableUsersRequest, options?: RpcOptions): UnaryCall<ListTableUsersRequest, ListTableUsersResponse>;
     /**
      * @generated from protobuf rpc: GetHostStatus
      */
@@ -53,17 +59,24 @@ export class RelayServiceClient implements IRelayServiceClient, ServiceInfo {
         return stackIntercept<WaitAppliedRequest, WaitAppliedResponse>("unary", this._transport, method, opt, input);
     }
     /**
+     * @generated from protobuf rpc: ListTableUsers
+     */
+    listTableUsers(input: ListTableUsersRequest, options?: RpcOptions): UnaryCall<ListTableUsersRequest, ListTableUsersResponse> {
+        const method = this.methods[1], opt = this._transport.mergeOptions(options);
+        return stackIntercept<ListTableUsersRequest, ListTableUsersResponse>("unary", this._transport, method, opt, input);
+    }
+    /**
      * @generated from protobuf rpc: GetHostStatus
      */
     getHostStatus(input: GetHostStatusRequest, options?: RpcOptions): UnaryCall<GetHostStatusRequest, GetHostStatusResponse> {
-        const method = this.methods[1], opt = this._transport.mergeOptions(options);
+        const method = this.methods[2], opt = this._transport.mergeOptions(options);
         return stackIntercept<GetHostStatusRequest, GetHostStatusResponse>("unary", this._transport, method, opt, input);
     }
     /**
      * @generated from protobuf rpc: AskMapping
      */
     askMapping(input: AskMappingRequest, options?: RpcOptions): UnaryCall<AskMappingRequest, BouncerAnswer> {
-        const method = this.methods[2], opt = this._transport.mergeOptions(options);
+        const method = this.methods[3], opt = this._transport.mergeOptions(options);
         return stackIntercept<AskMappingRequest, BouncerAnswer>("unary", this._transport, method, opt, input);
     }
 }

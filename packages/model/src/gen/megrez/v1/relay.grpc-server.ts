@@ -7,6 +7,8 @@ import { BouncerAnswer } from "./lookup";
 import { AskMappingRequest } from "./relay";
 import { GetHostStatusResponse } from "./relay";
 import { GetHostStatusRequest } from "./relay";
+import { ListTableUsersResponse } from "./relay";
+import { ListTableUsersRequest } from "./relay";
 import { WaitAppliedResponse } from "./relay";
 import { WaitAppliedRequest } from "./relay";
 import type * as grpc from "@grpc/grpc-js";
@@ -20,6 +22,10 @@ export interface IRelayService extends grpc.UntypedServiceImplementation {
      * @generated from protobuf rpc: WaitApplied
      */
     waitApplied: grpc.handleUnaryCall<WaitAppliedRequest, WaitAppliedResponse>;
+    /**
+     * @generated from protobuf rpc: ListTableUsers
+     */
+    listTableUsers: grpc.handleUnaryCall<ListTableUsersRequest, ListTableUsersResponse>;
     /**
      * @generated from protobuf rpc: GetHostStatus
      */
@@ -50,6 +56,16 @@ export const relayServiceDefinition: grpc.ServiceDefinition<IRelayService> = {
         requestDeserialize: bytes => WaitAppliedRequest.fromBinary(bytes),
         responseSerialize: value => Buffer.from(WaitAppliedResponse.toBinary(value)),
         requestSerialize: value => Buffer.from(WaitAppliedRequest.toBinary(value))
+    },
+    listTableUsers: {
+        path: "/megrez.v1.RelayService/ListTableUsers",
+        originalName: "ListTableUsers",
+        requestStream: false,
+        responseStream: false,
+        responseDeserialize: bytes => ListTableUsersResponse.fromBinary(bytes),
+        requestDeserialize: bytes => ListTableUsersRequest.fromBinary(bytes),
+        responseSerialize: value => Buffer.from(ListTableUsersResponse.toBinary(value)),
+        requestSerialize: value => Buffer.from(ListTableUsersRequest.toBinary(value))
     },
     getHostStatus: {
         path: "/megrez.v1.RelayService/GetHostStatus",

@@ -48,6 +48,50 @@ export interface WaitAppliedResponse {
     failures: Failure[];
 }
 /**
+ * Which hosts that are connected to you use a slot table?
+ *
+ * @generated from protobuf message megrez.v1.ListTableUsersRequest
+ */
+export interface ListTableUsersRequest {
+    /**
+     * Incarnation of the relay that is meant; another one answers FAILED_PRECONDITION.
+     *
+     * @generated from protobuf field: string relay = 1
+     */
+    relay: string;
+    /**
+     * @generated from protobuf field: uint32 vni = 2
+     */
+    vni: number;
+    /**
+     * 0 for the VPC's dividers.
+     *
+     * @generated from protobuf field: uint32 subnet = 3
+     */
+    subnet: number;
+    /**
+     * Answered when the relay knows everything up to this revision.
+     *
+     * @generated from protobuf field: uint64 revision = 4
+     */
+    revision: number;
+}
+/**
+ * @generated from protobuf message megrez.v1.ListTableUsersResponse
+ */
+export interface ListTableUsersResponse {
+    /**
+     * @generated from protobuf field: repeated string users = 1
+     */
+    users: string[];
+    /**
+     * Connected hosts that do not.
+     *
+     * @generated from protobuf field: repeated string others = 2
+     */
+    others: string[];
+}
+/**
  * @generated from protobuf message megrez.v1.GetHostStatusRequest
  */
 export interface GetHostStatusRequest {
@@ -253,6 +297,132 @@ class WaitAppliedResponse$Type extends MessageType<WaitAppliedResponse> {
  * @generated MessageType for protobuf message megrez.v1.WaitAppliedResponse
  */
 export const WaitAppliedResponse = new WaitAppliedResponse$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class ListTableUsersRequest$Type extends MessageType<ListTableUsersRequest> {
+    constructor() {
+        super("megrez.v1.ListTableUsersRequest", [
+            { no: 1, name: "relay", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 2, name: "vni", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 3, name: "subnet", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 4, name: "revision", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ }
+        ]);
+    }
+    create(value?: PartialMessage<ListTableUsersRequest>): ListTableUsersRequest {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.relay = "";
+        message.vni = 0;
+        message.subnet = 0;
+        message.revision = 0;
+        if (value !== undefined)
+            reflectionMergePartial<ListTableUsersRequest>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: ListTableUsersRequest): ListTableUsersRequest {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* string relay */ 1:
+                    message.relay = reader.string();
+                    break;
+                case /* uint32 vni */ 2:
+                    message.vni = reader.uint32();
+                    break;
+                case /* uint32 subnet */ 3:
+                    message.subnet = reader.uint32();
+                    break;
+                case /* uint64 revision */ 4:
+                    message.revision = reader.uint64().toNumber();
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: ListTableUsersRequest, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* string relay = 1; */
+        if (message.relay !== "")
+            writer.tag(1, WireType.LengthDelimited).string(message.relay);
+        /* uint32 vni = 2; */
+        if (message.vni !== 0)
+            writer.tag(2, WireType.Varint).uint32(message.vni);
+        /* uint32 subnet = 3; */
+        if (message.subnet !== 0)
+            writer.tag(3, WireType.Varint).uint32(message.subnet);
+        /* uint64 revision = 4; */
+        if (message.revision !== 0)
+            writer.tag(4, WireType.Varint).uint64(message.revision);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.ListTableUsersRequest
+ */
+export const ListTableUsersRequest = new ListTableUsersRequest$Type();
+// @generated message type with reflection information, may provide speed optimized methods
+class ListTableUsersResponse$Type extends MessageType<ListTableUsersResponse> {
+    constructor() {
+        super("megrez.v1.ListTableUsersResponse", [
+            { no: 1, name: "users", kind: "scalar", repeat: 2 /*RepeatType.UNPACKED*/, T: 9 /*ScalarType.STRING*/ },
+            { no: 2, name: "others", kind: "scalar", repeat: 2 /*RepeatType.UNPACKED*/, T: 9 /*ScalarType.STRING*/ }
+        ]);
+    }
+    create(value?: PartialMessage<ListTableUsersResponse>): ListTableUsersResponse {
+        const message = globalThis.Object.create((this.messagePrototype!));
+        message.users = [];
+        message.others = [];
+        if (value !== undefined)
+            reflectionMergePartial<ListTableUsersResponse>(this, message, value);
+        return message;
+    }
+    internalBinaryRead(reader: IBinaryReader, length: number, options: BinaryReadOptions, target?: ListTableUsersResponse): ListTableUsersResponse {
+        let message = target ?? this.create(), end = reader.pos + length;
+        while (reader.pos < end) {
+            let [fieldNo, wireType] = reader.tag();
+            switch (fieldNo) {
+                case /* repeated string users */ 1:
+                    message.users.push(reader.string());
+                    break;
+                case /* repeated string others */ 2:
+                    message.others.push(reader.string());
+                    break;
+                default:
+                    let u = options.readUnknownField;
+                    if (u === "throw")
+                        throw new globalThis.Error(`Unknown field ${fieldNo} (wire type ${wireType}) for ${this.typeName}`);
+                    let d = reader.skip(wireType);
+                    if (u !== false)
+                        (u === true ? UnknownFieldHandler.onRead : u)(this.typeName, message, fieldNo, wireType, d);
+            }
+        }
+        return message;
+    }
+    internalBinaryWrite(message: ListTableUsersResponse, writer: IBinaryWriter, options: BinaryWriteOptions): IBinaryWriter {
+        /* repeated string users = 1; */
+        for (let i = 0; i < message.users.length; i++)
+            writer.tag(1, WireType.LengthDelimited).string(message.users[i]);
+        /* repeated string others = 2; */
+        for (let i = 0; i < message.others.length; i++)
+            writer.tag(2, WireType.LengthDelimited).string(message.others[i]);
+        let u = options.writeUnknownFields;
+        if (u !== false)
+            (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
+        return writer;
+    }
+}
+/**
+ * @generated MessageType for protobuf message megrez.v1.ListTableUsersResponse
+ */
+export const ListTableUsersResponse = new ListTableUsersResponse$Type();
 // @generated message type with reflection information, may provide speed optimized methods
 class GetHostStatusRequest$Type extends MessageType<GetHostStatusRequest> {
     constructor() {
@@ -603,6 +773,7 @@ export const HeldAddress = new HeldAddress$Type();
  */
 export const RelayService = new ServiceType("megrez.v1.RelayService", [
     { name: "WaitApplied", options: {}, I: WaitAppliedRequest, O: WaitAppliedResponse },
+    { name: "ListTableUsers", options: {}, I: ListTableUsersRequest, O: ListTableUsersResponse },
     { name: "GetHostStatus", options: {}, I: GetHostStatusRequest, O: GetHostStatusResponse },
     { name: "AskMapping", options: {}, I: AskMappingRequest, O: BouncerAnswer }
 ]);
