@@ -94,11 +94,11 @@ export const endpointView: View<Endpoint> = {
 };
 
 /** As numbers: the model is loaded by commands, when they run. */
-const udp: Protocol.UDP = 2;
-const clientIp: Affinity.CLIENT_IP = 2;
+const protocols: Readonly<Record<Protocol, string>> = ['tcp', 'tcp', 'udp'];
+const affinities: Readonly<Record<Affinity, string>> = ['none', 'none', 'client-ip'];
 
 const portText = ({ listen, target, protocol }: ServicePort): string =>
-  `${listen}${target === 0 || target === listen ? '' : `:${target}`}/${protocol === udp ? 'udp' : 'tcp'}`;
+  `${listen}${target === 0 || target === listen ? '' : `:${target}`}/${protocols[protocol]}`;
 
 const usualWeight = 100;
 
@@ -121,7 +121,7 @@ export const serviceView: View<Service> = {
     {
       header: 'AFFINITY',
       value: ({ affinity, affinityTimeoutMs }) =>
-        affinity === clientIp ? `client-ip${affinityTimeoutMs === 0 ? '' : ` ${affinityTimeoutMs} ms`}` : 'none',
+        `${affinities[affinity]}${affinityTimeoutMs === 0 ? '' : ` ${affinityTimeoutMs} ms`}`,
       wide: true,
     },
     { header: 'DRAIN', value: ({ drainMs }) => (drainMs === 0 ? '' : `${drainMs} ms`), wide: true },

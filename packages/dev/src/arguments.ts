@@ -27,7 +27,7 @@ export function validate({ hosts, controllers, underlay, underlay_mtu, paths }: 
       code: 'INVALID_ARGUMENT',
       reason: 'UNKNOWN_UNDERLAY',
       object: 'underlay',
-      message: `underlay: must be one of ${underlays.join(', ')}; got ${String(underlay)}.`,
+      message: `underlay: must be one of ${underlays.join(', ')}; got ${underlay}.`,
     });
   }
   const socket = controllerSocket(paths, `controller-${maxControllers}`);

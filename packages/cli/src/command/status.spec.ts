@@ -1,4 +1,4 @@
-import { GetStatusResponse, Host, ShardJob, ShardProgress } from '@megrez/model';
+import { GetStatusResponse, Host, JobKind, JobState, ShardJob, ShardProgress } from '@megrez/model';
 import { describe, expect, test } from 'vitest';
 import { api, h1, h2, lines, megrez, serveApi } from '../testing/api';
 
@@ -53,7 +53,9 @@ describe('status', () => {
 
   test('what moves, and hosts that own no slots', async () => {
     api.status = GetStatusResponse.create({ hosts: [h1, h2] });
-    api.jobs = [ShardJob.create({ id: 7, kind: 2, host: 'h2', state: 2, total: 4, tables: 1 })];
+    api.jobs = [
+      ShardJob.create({ id: 7, kind: JobKind.DRAIN, host: 'h2', state: JobState.RUNNING, total: 4, tables: 1 }),
+    ];
     api.progress = [ShardProgress.create({ total: 6, done: 2, tablesTotal: 1 })];
     const { stdout } = await megrez('status');
     expect(stdout).toContain(

@@ -8,6 +8,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import {
+  Affinity,
   Endpoint,
   ErrorDetail,
   GetStatusResponse,
@@ -15,13 +16,17 @@ import {
   type ILookupService,
   type IProvisioningService,
   type IShardService,
+  JobKind,
+  JobState,
   lookupServiceDefinition,
+  Protocol,
   provisioningServiceDefinition,
   ResolveResponse,
   Service,
   Shard,
   ShardJob,
   type ShardProgress,
+  SlotState,
   Subnet,
   shardServiceDefinition,
   Vpc,
@@ -68,14 +73,14 @@ export const shop = Service.create({
   name: 'shop',
   ip: '10.0.1.9',
   ports: [
-    { listen: 80, target: 8080, protocol: 1 },
-    { listen: 53, target: 53, protocol: 2 },
+    { listen: 80, target: 8080, protocol: Protocol.TCP },
+    { listen: 53, target: 53, protocol: Protocol.UDP },
   ],
   backends: [
     { subnet: 'web', endpoint: 'a', weight: 0 },
     { subnet: 'db', endpoint: 'b', weight: 50 },
   ],
-  affinity: 2,
+  affinity: Affinity.CLIENT_IP,
   affinityTimeoutMs: 60_000,
 });
 export const h1 = Host.create({
@@ -157,16 +162,32 @@ const stream =
 const shard: IShardService = {
   listShards: answer('listShards', () => ({
     shards: [
-      Shard.create({ vpc: 'acme', host: 'h1', epoch: 3, primarySlots: 256, entries: 2, state: 2, attached: true }),
+      Shard.create({
+        vpc: 'acme',
+        host: 'h1',
+        epoch: 3,
+        primarySlots: 256,
+        entries: 2,
+        state: SlotState.SERVING,
+        attached: true,
+      }),
       Shard.create({
         ...{ vpc: 'acme', subnet: 'web', host: 'h2', epoch: 9, primarySlots: 1, secondarySlots: 2, entries: 40 },
-        ...{ slots: [0, 1, 2, 9], loadingSlots: 1, state: 1, job: 7, lookupsPerSecond: 12 },
+        ...{ slots: [0, 1, 2, 9], loadingSlots: 1, state: SlotState.LOADING, job: 7, lookupsPerSecond: 12 },
       }),
     ],
   })),
   planRebalance: answer('planRebalance', () => ({
     moves: [3, 4, 5].map((slot) => ({
-      ...{ vpc: 'acme', subnet: 'web', slot, from: 'h1', to: 'h2', state: 0, why: 'h1 has too many' },
+      ...{
+        vpc: 'acme',
+        subnet: 'web',
+        slot,
+        from: 'h1',
+        to: 'h2',
+        state: SlotState.UNSPECIFIED,
+        why: 'h1 has too many',
+      },
     })),
     entries: 12,
     problems: ['vpc beta: one host for two dividers'],
@@ -177,9 +198,15 @@ const shard: IShardService = {
   moveSlots: stream('moveSlots'),
   watchProgress: stream('watchProgress'),
   listJobs: answer('listJobs', () => ({ jobs: api.jobs })),
-  pauseJob: answer('pauseJob', ({ job }) => ShardJob.create({ id: job, kind: 2, host: 'h1', state: 3 })),
-  resumeJob: answer('resumeJob', ({ job }) => ShardJob.create({ id: job, kind: 2, host: 'h1', state: 2 })),
-  cancelJob: answer('cancelJob', ({ job }) => ShardJob.create({ id: job, kind: 2, host: 'h1', state: 4 })),
+  pauseJob: answer('pauseJob', ({ job }) =>
+    ShardJob.create({ id: job, kind: JobKind.DRAIN, host: 'h1', state: JobState.PAUSED }),
+  ),
+  resumeJob: answer('resumeJob', ({ job }) =>
+    ShardJob.create({ id: job, kind: JobKind.DRAIN, host: 'h1', state: JobState.RUNNING }),
+  ),
+  cancelJob: answer('cancelJob', ({ job }) =>
+    ShardJob.create({ id: job, kind: JobKind.DRAIN, host: 'h1', state: JobState.CANCELLING }),
+  ),
 };
 
 const metadata = new Metadata();

@@ -38,14 +38,16 @@ export const parseBackend = (text: string): BackendText => {
 };
 
 /** An option that may be given several times, or once with commas. */
-const many = <T>(flags: string, description: string, parse: (text: string) => T): Option =>
-  new Option(flags, `${description} (repeatable)`).argParser((text: string, previous: readonly T[] | undefined) => [
-    ...(previous ?? []),
-    ...text
-      .split(',')
-      .filter((part) => part !== '')
-      .map(parse),
-  ]);
+const many = (flags: string, description: string, parse: (text: string) => object): Option =>
+  new Option(flags, `${description} (repeatable)`).argParser(
+    (text: string, previous: readonly object[] | undefined) => [
+      ...(previous ?? []),
+      ...text
+        .split(',')
+        .filter((part) => part !== '')
+        .map(parse),
+    ],
+  );
 
 export const portOption = (flags: string, description: string): Option => many(flags, description, parsePort);
 export const backendOption = (flags: string, description: string): Option => many(flags, description, parseBackend);

@@ -53,7 +53,8 @@ describe('tables', () => {
     for (const kind of [JobKind.REBALANCE, JobKind.DRAIN, JobKind.UNDRAIN, JobKind.MOVE]) {
       expect(jobKind(ShardJob.create({ kind }))).toBe(text(JobKind[kind]));
     }
-    for (let state = JobState.PENDING; state <= JobState.FAILED; state += 1) {
+    const { PENDING, RUNNING, PAUSED, CANCELLING, DONE, CANCELLED, FAILED } = JobState;
+    for (const state of [PENDING, RUNNING, PAUSED, CANCELLING, DONE, CANCELLED, FAILED]) {
       expect(jobState(ShardJob.create({ state }))).toBe(text(JobState[state]));
     }
     const shown = shardView.columns.find(({ header }) => header === 'STATE');
@@ -76,7 +77,7 @@ describe('jobs', () => {
 
   test('with --wait: a line for each change, and how it ended', async () => {
     const running = drain(JobState.RUNNING);
-    const moving = [{ vpc: 'acme', subnet: '', slot: 3, from: 'h1', to: 'h2', state: 1, why: '' }];
+    const moving = [{ vpc: 'acme', subnet: '', slot: 3, from: 'h1', to: 'h2', state: SlotState.LOADING, why: '' }];
     api.progress = [
       step(0, drain(JobState.PENDING)),
       step(1, running, { moving, waiting: ['h2 has not acknowledged'] }),
