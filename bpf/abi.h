@@ -254,8 +254,14 @@ struct next_hop {
 
 /* What is known of another host's datapath. */
 struct host_state {
-	__u64 asked_at; /* oldest ask without an answer; 0: none */
-	__u64 heard_at; /* when a packet of it last came */
+	__u64 asked_at;	 /* oldest ask without an answer, if later than heard_at */
+	__u64 heard_at;	 /* when a packet of it last came */
+	__u64 probed_at; /* when it was last asked for a sign of life */
+};
+
+struct heard {
+	struct address host;
+	__u64 at;
 };
 
 struct network_key {

@@ -7,6 +7,7 @@
 #include "encap.h"
 #include "outgoing.h"
 #include "path.h"
+#include "route.h"
 #include "slot.h"
 
 /* Generic cell rate algorithm: asks are due one interval apart, with a burst's tolerance. */
@@ -27,32 +28,66 @@ static __always_inline bool budget_allows(const struct config *config, __u32 ifi
 	return true;
 }
 
-static __always_inline void fill_ask(struct path_option *option, const struct config *config,
-				     const struct endpoint_key *about, __u32 subnet, __u32 epoch, __u64 now)
+static __always_inline void fill_ask(struct path_option *option, const struct outgoing *out)
 {
-	fill_path(option, OP_ASK);
-	option->epoch = bpf_htonl(epoch);
-	option->subnet = bpf_htonl(subnet);
-	option->cookie = bpf_cpu_to_be64(cookie_make(config, about, now));
-	option->host = address_to_ip4(&config->self);
-}
+	const struct owner *owner = &out->owner;
 
-/* Where to ask. */
-struct owner {
-	struct address host;
-	__u32 epoch;
-};
+	fill_path(option, OP_ASK);
+	option->flags = bpf_htons(owner->flags);
+	option->epoch = bpf_htonl(owner->epoch);
+	option->subnet = bpf_htonl(owner->subnet);
+	option->cookie = bpf_cpu_to_be64(cookie_make(out->config, &out->about, out->now));
+	option->host = address_to_ip4(&out->config->self);
+}
 
 /* No verdict: the answer is at hand. */
 #define KNOWN (VERDICT_COUNT + 1)
 
-/* CONTINUE: ask `owner`, within the budget. KNOWN: this host holds the answer itself, in `known` now. Else the drop. */
-static __noinline int find_owner(struct outgoing *out, struct owner *owner)
+/* The slot row that knows most: of the address's subnet, or of the VPC's dividers. */
+static __always_inline struct slot_owners *owners_of(const struct outgoing *out, struct slot_key *key)
 {
-	struct slot_key key = { .vni = out->about.vni, .subnet = out->port->subnet };
+	struct slot_owners *owners = NULL;
+
+	key->subnet = out->routed ? route_of(&out->about) : out->port->subnet;
+	if (key->subnet)
+		owners = bpf_map_lookup_elem(&slots, key);
+	if (!owners && out->routed) {
+		key->subnet = 0;
+		owners = bpf_map_lookup_elem(&slots, key);
+	}
+	return owners;
+}
+
+/* One owner is asked: the other one when it is this host itself, or suspect, or silent to the ask before. */
+__noinline int choose_owner(const struct slot_owners *owners, const struct address *self, __u64 now,
+			    struct owner *owner)
+{
+	const struct address *first, *second;
+
+	if (!owners || !self || !owner)
+		return VERDICT_NO_OWNER;
+	first = owner->flags & ASK_TWIN ? &owners->secondary : &owners->primary;
+	second = owner->flags & ASK_TWIN ? &owners->primary : &owners->secondary;
+	owner->suspect = (struct address){};
+	if (address_is_zero(first) || address_equal(first, self)) {
+		owner->host = *second;
+	} else if (address_is_zero(second) || address_equal(second, self) || !host_suspect(first, now)) {
+		owner->host = *first;
+	} else {
+		owner->host = *second;
+		owner->suspect = *first;
+	}
+	return address_is_zero(&owner->host) || address_equal(&owner->host, self) ? VERDICT_NO_OWNER : CONTINUE;
+}
+
+/* CONTINUE: ask `out->owner`, within the budget. KNOWN: this host holds the answer itself, in `known` now. Else the drop. */
+static __noinline int find_owner(struct outgoing *out)
+{
+	struct owner *owner = &out->owner;
+	struct slot_key key = { .vni = out->about.vni, .slot = slot_of(out->about.vni, &out->about.ip) };
 	struct mapping *mapping = bpf_map_lookup_elem(&mappings, &out->about);
 	struct slot_owners *owners;
-	__u32 asks;
+	int verdict;
 
 	if (mapping) {
 		enum verdict told = path_told(out->config, &out->about, mapping, true, out->now);
@@ -61,8 +96,7 @@ static __noinline int find_owner(struct outgoing *out, struct owner *owner)
 			return told;
 		return path_read(&out->about, out->known) ? KNOWN : VERDICT_KERNEL;
 	}
-	key.slot = slot_of(out->about.vni, &out->about.ip);
-	owners = bpf_map_lookup_elem(&slots, &key);
+	owners = owners_of(out, &key);
 	if (!owners)
 		return VERDICT_NO_OWNER;
 	if (may_deny(&key, out->now))
@@ -70,13 +104,14 @@ static __noinline int find_owner(struct outgoing *out, struct owner *owner)
 	/* Before anything is remembered: a scan must not push out the paths of others. */
 	if (!budget_allows(out->config, out->skb->ifindex, out->now))
 		return VERDICT_ASK_BUDGET;
+	owner->subnet = key.subnet;
 	owner->epoch = owners->epoch;
-	asks = path_asked(&out->about, out->now);
 	/* Every second unanswered ask goes to the other owner. */
-	owner->host = (asks & 1) || address_is_zero(&owners->secondary) ? owners->primary : owners->secondary;
-	if (address_equal(&owner->host, &out->config->self))
-		owner->host = other_owner(owners, &out->config->self);
-	return address_is_zero(&owner->host) ? VERDICT_NO_OWNER : CONTINUE;
+	owner->flags = path_asked(&out->about, out->now) & 1 ? 0 : ASK_TWIN;
+	verdict = choose_owner(owners, &out->config->self, out->now, owner);
+	if (verdict == CONTINUE)
+		path_asks(&out->about, &owner->host, out->now);
+	return verdict;
 }
 
 #endif

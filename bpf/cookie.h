@@ -43,15 +43,16 @@ static __always_inline void sip_word(struct sip *s, __u64 word)
 	s->a ^= word;
 }
 
-static __noinline __u64 cookie_at(const struct config *config, const struct endpoint_key *about, __u64 window)
+__noinline __u64 cookie_at(const struct config *config, const struct endpoint_key *about, __u64 window)
 {
-	struct sip s = {
-		.a = config->secret[0] ^ 0x736f6d6570736575ULL,
-		.b = config->secret[1] ^ 0x646f72616e646f6dULL,
-		.c = config->secret[0] ^ 0x6c7967656e657261ULL,
-		.d = config->secret[1] ^ 0x7465646279746573ULL,
-	};
+	struct sip s;
 
+	if (!config || !about)
+		return 0;
+	s.a = config->secret[0] ^ 0x736f6d6570736575ULL;
+	s.b = config->secret[1] ^ 0x646f72616e646f6dULL;
+	s.c = config->secret[0] ^ 0x6c7967656e657261ULL;
+	s.d = config->secret[1] ^ 0x7465646279746573ULL;
 	sip_word(&s, (__u64)about->ip.word[0] << 32 | about->ip.word[1]);
 	sip_word(&s, (__u64)about->ip.word[2] << 32 | about->ip.word[3]);
 	sip_word(&s, window << 24 | about->vni);

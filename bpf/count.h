@@ -14,7 +14,7 @@ static __always_inline void counter_add(struct counter *counter, __u32 bytes)
 	counter->bytes += bytes;
 }
 
-static __noinline int count_drop(__u32 vni, enum verdict verdict, __u32 bytes)
+__noinline int count_drop(__u32 vni, __u32 verdict, __u32 bytes)
 {
 	struct drop_key key = { .vni = vni, .verdict = verdict };
 	struct counter *counter = bpf_map_lookup_elem(&drops, &key);

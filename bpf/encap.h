@@ -7,7 +7,9 @@
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 
+#include "life.h"
 #include "packet.h"
+#include "view.h"
 
 /* The kernel says so when the packet was in a tunnel before and its marks survived a veth. */
 #define EALREADY 114
@@ -49,7 +51,7 @@ static __always_inline struct iphdr outer_ip(const struct config *config, const 
 		.tos = tos,
 		.tot_len = bpf_htons(length),
 		.frag_off = bpf_htons(0x4000), /* don't fragment */
-		.ttl = 64,
+		.ttl = OUTER_TTL,
 		.protocol = IPPROTO_UDP,
 		.saddr = address_to_ip4(&config->self),
 		.daddr = address_to_ip4(host),
@@ -178,6 +180,50 @@ static __always_inline enum verdict encap_arp(struct __sk_buff *skb, const struc
 	if (bpf_skb_change_head(skb, sizeof(*outer), 0) || bpf_skb_store_bytes(skb, 0, outer, sizeof(*outer), 0))
 		return VERDICT_KERNEL;
 	return CONTINUE;
+}
+
+struct asking {
+	struct outer_headers outer;
+	struct path_option path;
+} __attribute__((packed));
+
+/*
+ * A clone of the asking packet, which is in the tunnel already and otherwise ready, goes to a suspect owner as ECHO: its
+ * answer is a sign of life, and nobody delivers it. The packet itself is left as it was.
+ */
+static __noinline int probe(struct __sk_buff *skb, const struct config *config, const struct address *suspect,
+			    __u64 now)
+{
+	struct host_key key = { .host = *suspect };
+	struct host_state *state = bpf_map_lookup_elem(&hosts, &key);
+	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &key);
+	struct address owner;
+	struct ethhdr eth;
+	struct asking *asking;
+	struct view view;
+
+	if (!state || !hop || !probe_due(state, now))
+		return 0;
+	view = view_of_headers(skb, sizeof(*asking));
+	asking = at(&view, 0, sizeof(*asking));
+	if (!asking)
+		return 0;
+	eth = asking->outer.eth;
+	owner = address_from_ip4(asking->outer.ip.daddr);
+	mac_copy(asking->outer.eth.h_dest, hop->destination);
+	mac_copy(asking->outer.eth.h_source, hop->source);
+	asking->outer.eth.h_proto = bpf_htons(ETH_P_IP);
+	asking->path.op = OP_ECHO;
+	readdress(&view, config, suspect);
+	bpf_clone_redirect(skb, hop->ifindex, 0);
+	view = view_of_headers(skb, sizeof(*asking));
+	asking = at(&view, 0, sizeof(*asking));
+	if (!asking)
+		return 0;
+	asking->outer.eth = eth;
+	asking->path.op = OP_ASK;
+	readdress(&view, config, &owner);
+	return 0;
 }
 
 /* Leaves the inner frame, addressed to `mac`. */

@@ -6,6 +6,7 @@
 #include "arp.h"
 #include "ask.h"
 #include "deliver.h"
+#include "error.h"
 #include "outgoing.h"
 #include "view.h"
 
@@ -49,7 +50,7 @@ static __always_inline enum verdict answer_arp(struct outgoing *out, const __u8 
 	return verdict;
 }
 
-static __noinline enum verdict ask_arp(struct outgoing *out, const struct owner *owner)
+static __noinline enum verdict ask_arp(struct outgoing *out)
 {
 	struct view view = view_of_skb(out->skb);
 	struct arp_packet *arp = at(&view, sizeof(struct ethhdr), sizeof(*arp));
@@ -61,16 +62,19 @@ static __noinline enum verdict ask_arp(struct outgoing *out, const struct owner 
 	/* The answer to a probe would have no address to go to. */
 	if (arp->sender == 0)
 		arp->sender = address_to_ip4(&out->port->ip4.ip);
-	fill_ask(&outer.path, out->config, &out->about, out->port->subnet, owner->epoch, out->now);
-	verdict = encap_arp(out->skb, out->config, out->port->vni, &owner->host, &outer, &out->action);
-	return verdict == CONTINUE ? VERDICT_ASK_ARP : verdict;
+	fill_ask(&outer.path, out);
+	verdict = encap_arp(out->skb, out->config, out->port->vni, &out->owner.host, &outer, &out->action);
+	if (verdict != CONTINUE)
+		return verdict;
+	if (!address_is_zero(&out->owner.suspect))
+		probe(out->skb, out->config, &out->owner.suspect, out->now);
+	return VERDICT_ASK_ARP;
 }
 
 static __always_inline enum verdict endpoint_arp(struct outgoing *out, const struct view *view)
 {
 	static const __u8 gateway_mac[6] = GATEWAY_MAC;
 	struct endpoint *endpoint;
-	struct owner owner;
 	enum verdict verdict = check_arp(out, view);
 
 	if (verdict != CONTINUE)
@@ -86,10 +90,10 @@ static __always_inline enum verdict endpoint_arp(struct outgoing *out, const str
 		if (out->known->state == PATH_NONE && elapsed(out->known->told_at, out->now) < out->config->negative_ns)
 			return VERDICT_UNKNOWN_ADDRESS;
 	}
-	verdict = find_owner(out, &owner);
+	verdict = find_owner(out);
 	if (verdict == KNOWN)
 		return answer_arp(out, out->known->mac, VERDICT_ARP_OWNED);
-	return verdict == CONTINUE ? ask_arp(out, &owner) : verdict;
+	return verdict == CONTINUE ? ask_arp(out) : verdict;
 }
 
 static __always_inline enum verdict check_destination(struct outgoing *out)
@@ -102,11 +106,61 @@ static __always_inline enum verdict check_destination(struct outgoing *out)
 		return VERDICT_MULTICAST;
 	if (ip == bpf_htonl(0xffffffff))
 		return VERDICT_BROADCAST;
-	if (!address_in(&out->frame.destination, &out->port->ip4.network, &out->port->ip4.mask))
-		return VERDICT_NO_ROUTE;
+	if (!address_in(&out->frame.destination, &out->port->ip4.network, &out->port->ip4.mask)) {
+		out->routed = true;
+		return CONTINUE;
+	}
 	if ((ip | out->port->ip4.mask.word[3]) == bpf_htonl(0xffffffff))
 		return VERDICT_BROADCAST;
 	return CONTINUE;
+}
+
+/* The packet cannot go where it should, and its sender hears of it. */
+static __noinline enum verdict refuse(struct outgoing *out, const struct error *error)
+{
+	return tell_error(out->skb, out->port, out->skb->ifindex, out->now, error, &out->action);
+}
+
+static __noinline enum verdict unreachable(struct outgoing *out)
+{
+	struct error error = ERROR_UNREACHABLE;
+
+	return refuse(out, &error);
+}
+
+static __noinline enum verdict refuse_too_big(struct outgoing *out)
+{
+	struct error error = ERROR_TOO_BIG;
+
+	error.mtu = out->port->mtu;
+	return refuse(out, &error);
+}
+
+/* One hop, the gateway's: what lies between hosts is none. */
+static __noinline enum verdict route_hop(struct outgoing *out)
+{
+	struct error error = ERROR_EXPIRED;
+	struct view view = view_of_skb(out->skb);
+	struct iphdr *ip = at(&view, sizeof(struct ethhdr), sizeof(*ip));
+	__u32 sum;
+
+	if (!ip)
+		return VERDICT_MALFORMED;
+	if (ip->ttl <= 1)
+		return refuse(out, &error);
+	/* RFC 1624: the high byte of the word falls by one. */
+	sum = ip->check + bpf_htons(0x0100);
+	ip->check = sum + (sum >= 0xffff);
+	ip->ttl--;
+	return CONTINUE;
+}
+
+/* Whom the destination sees as the sender's link-layer address: another subnet's packets come from the gateway. */
+static __always_inline void source_mac(const struct outgoing *out, __u8 *mac)
+{
+	static const __u8 gateway_mac[6] = GATEWAY_MAC;
+
+	mac_copy(mac, out->routed ? gateway_mac : out->port->mac);
 }
 
 static __always_inline bool too_big(const struct outgoing *out)
@@ -122,9 +176,15 @@ static __always_inline enum verdict deliver_local(struct outgoing *out, const st
 {
 	if (!endpoint->ifindex)
 		return VERDICT_NOT_HERE;
-	if (!mac_equal(out->frame.destination_mac, endpoint->mac) &&
-	    bpf_skb_store_bytes(out->skb, 0, endpoint->mac, 6, 0))
-		return VERDICT_KERNEL;
+	if (out->routed || !mac_equal(out->frame.destination_mac, endpoint->mac)) {
+		struct view view = view_of_skb(out->skb);
+		struct ethhdr *eth = at(&view, 0, sizeof(*eth));
+
+		if (!eth)
+			return VERDICT_MALFORMED;
+		mac_copy(eth->h_dest, endpoint->mac);
+		source_mac(out, eth->h_source);
+	}
 	out->action = deliver_ip(endpoint, out->skb->len);
 	return VERDICT_LOCAL;
 }
@@ -142,7 +202,7 @@ static __always_inline struct encap encap_of(const struct outgoing *out, const s
 	};
 
 	mac_copy(encap.destination_mac, mac);
-	mac_copy(encap.source_mac, out->port->mac);
+	source_mac(out, encap.source_mac);
 	return encap;
 }
 
@@ -158,45 +218,68 @@ static __noinline enum verdict send_direct(struct outgoing *out)
 	return verdict == CONTINUE ? VERDICT_DIRECT : verdict;
 }
 
-/* The packet itself asks: the path's host, or an owner of the slot, which passes it on. */
-static __noinline enum verdict send_with_ask(struct outgoing *out, const struct owner *to, const __u8 *mac)
+/* The packet itself asks `out->owner`: the path's host, or an owner of the slot, which passes it on. */
+static __noinline enum verdict send_with_ask(struct outgoing *out, const __u8 *mac)
 {
-	struct encap encap = encap_of(out, &to->host, mac);
+	struct encap encap = encap_of(out, &out->owner.host, mac);
 	struct outer_ask outer;
 
-	fill_ask(&outer.path, out->config, &out->about, out->port->subnet, to->epoch, out->now);
+	fill_ask(&outer.path, out);
 	return encap_path(out->skb, &encap, &outer, &out->action);
 }
 
 static __always_inline enum verdict send_renewing(struct outgoing *out)
 {
-	struct owner to = { .host = out->known->host };
-	enum verdict verdict = send_with_ask(out, &to, out->known->mac);
+	enum verdict verdict;
 
+	out->owner.host = out->known->host;
+	out->owner.subnet = out->routed ? 0 : out->port->subnet;
+	out->owner.epoch = 0;
+	out->owner.flags = 0;
+	verdict = send_with_ask(out, out->known->mac);
 	return verdict == CONTINUE ? VERDICT_DIRECT_ASK : verdict;
 }
 
-static __always_inline enum verdict send_via(struct outgoing *out, const struct owner *owner)
+static __always_inline enum verdict send_via(struct outgoing *out)
 {
-	enum verdict verdict = send_with_ask(out, owner, out->frame.destination_mac);
+	enum verdict verdict = send_with_ask(out, out->frame.destination_mac);
 
-	return verdict == CONTINUE ? VERDICT_ASK_DATA : verdict;
+	if (verdict != CONTINUE)
+		return verdict;
+	if (!address_is_zero(&out->owner.suspect) && !out->skb->gso_size)
+		probe(out->skb, out->config, &out->owner.suspect, out->now);
+	return VERDICT_ASK_DATA;
 }
 
 /* Through an owner of the slot, or directly, if this host turns out to hold the answer itself. */
-static __always_inline enum verdict send_asking(struct outgoing *out, struct owner *owner)
+static __always_inline enum verdict send_asking(struct outgoing *out)
 {
-	enum verdict verdict = find_owner(out, owner);
+	enum verdict verdict = find_owner(out);
 
 	if (verdict == KNOWN)
 		return send_direct(out);
-	return verdict == CONTINUE ? send_via(out, owner) : verdict;
+	if (verdict == VERDICT_UNKNOWN_ADDRESS)
+		return unreachable(out);
+	return verdict == CONTINUE ? send_via(out) : verdict;
+}
+
+/* Of the path's host; packets that the wire will cut up ask nothing, a smaller one will come along. */
+static __always_inline enum life path_life(struct outgoing *out, struct path *path)
+{
+	enum life life;
+
+	if (elapsed(out->known->live_at, out->now) < PROBE_NS || out->skb->gso_size)
+		return LIFE_ALIVE;
+	life = host_life(&out->known->host, out->now);
+	if (life == LIFE_ALIVE)
+		path->live_at = out->now;
+	return life;
 }
 
 /* Also a path that is renewed for ever is checked with a bouncer now and then; streams wait for a smaller packet. */
-static __always_inline bool check_due(const struct outgoing *out)
+static __always_inline bool check_due(const struct outgoing *out, enum life life)
 {
-	__u64 due = out->config->check_ns;
+	__u64 due = life == LIFE_SILENT ? PROBE_NS : out->config->check_ns;
 
 	if (out->skb->gso_size)
 		due += due / 2;
@@ -217,19 +300,21 @@ static __always_inline bool renewal_due(const struct outgoing *out, __u64 age)
 }
 
 /* The packet takes a path that may be believed. */
-static __always_inline enum verdict send_known(struct outgoing *out, struct path *path, struct owner *owner)
+static __always_inline enum verdict send_known(struct outgoing *out, struct path *path)
 {
-	if (check_due(out)) {
-		enum verdict verdict = find_owner(out, owner);
+	enum life life = path_life(out, path);
+
+	if (check_due(out, life)) {
+		enum verdict verdict = find_owner(out);
 
 		if (verdict == CONTINUE)
-			return send_via(out, owner);
+			return send_via(out);
 		if (verdict == VERDICT_UNKNOWN_ADDRESS)
-			return verdict;
+			return unreachable(out);
 		/* A check that cannot be made takes nothing away. */
 		path->checked_at = out->now;
 	}
-	if (!renewal_due(out, elapsed(out->known->told_at, out->now)))
+	if (life != LIFE_ASK && !renewal_due(out, elapsed(out->known->told_at, out->now)))
 		return send_direct(out);
 	path->asked_at = out->now;
 	return send_renewing(out);
@@ -238,7 +323,6 @@ static __always_inline enum verdict send_known(struct outgoing *out, struct path
 static __always_inline enum verdict endpoint_ip(struct outgoing *out)
 {
 	struct endpoint *endpoint;
-	struct owner owner;
 	struct path *path;
 	enum verdict verdict;
 	__u64 age;
@@ -255,19 +339,24 @@ static __always_inline enum verdict endpoint_ip(struct outgoing *out)
 	if (verdict != CONTINUE)
 		return verdict;
 	if (too_big(out))
-		return VERDICT_TOO_BIG;
+		return refuse_too_big(out);
+	if (out->routed) {
+		verdict = route_hop(out);
+		if (verdict != CONTINUE)
+			return verdict;
+	}
 	endpoint = bpf_map_lookup_elem(&endpoints, &out->about);
 	if (endpoint)
 		return deliver_local(out, endpoint);
 	path = path_read(&out->about, out->known);
 	if (!path)
-		return send_asking(out, &owner);
+		return send_asking(out);
 	age = elapsed(out->known->told_at, out->now);
 	if (out->known->state == PATH_NONE && age < out->config->negative_ns)
-		return VERDICT_UNKNOWN_ADDRESS;
+		return unreachable(out);
 	if (out->known->state != PATH_TOLD || age >= out->config->hard_lease_ns)
-		return send_asking(out, &owner);
-	return send_known(out, path, &owner);
+		return send_asking(out);
+	return send_known(out, path);
 }
 
 static __always_inline enum verdict endpoint_packet(struct outgoing *out)

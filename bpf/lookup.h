@@ -8,6 +8,7 @@
 
 #include "arp.h"
 #include "packet.h"
+#include "route.h"
 #include "slot.h"
 
 /* What is asked, as the packet says it. */
@@ -15,7 +16,9 @@ struct question {
 	struct endpoint_key about;
 	struct address asker;
 	__be64 cookie;
-	__u32 subnet;
+	__u32 subnet; /* 0: a divider is asked */
+	__u32 epoch;
+	__u32 flags;
 	__u32 hops;
 };
 
@@ -25,6 +28,8 @@ static __always_inline enum verdict parse_question(const struct path_option *opt
 {
 	question->asker = address_from_ip4(option->host);
 	question->subnet = bpf_ntohl(option->subnet);
+	question->epoch = bpf_ntohl(option->epoch);
+	question->flags = bpf_ntohs(option->flags);
 	question->hops = option->hops;
 	question->cookie = option->cookie;
 	question->about.vni = tunnel->vni;
@@ -35,17 +40,43 @@ static __always_inline enum verdict parse_question(const struct path_option *opt
 	return CONTINUE;
 }
 
+/* Who else may know; all zero when nobody should be asked any more. Writes down in the question what was tried. */
+static __always_inline struct address ask_another(const struct config *config, struct question *question,
+						  const struct slot_key *key)
+{
+	struct slot_owners *owners = bpf_map_lookup_elem(&slots, key);
+	struct address other = {};
+
+	if (!owners)
+		return other;
+	if (bpf_map_lookup_elem(&holdings, key)) {
+		/* A holder that may not deny: not attached, or still loading, or leaving. */
+		if (question->flags & ASK_SECOND)
+			return other;
+		question->flags |= ASK_SECOND;
+	} else {
+		/* No holder: the asker's table is old, or this is a divider on the way to the bouncer. */
+		if (owners->epoch <= question->epoch)
+			return other;
+	}
+	question->epoch = owners->epoch;
+	other = question->flags & ASK_TWIN ? owners->secondary : owners->primary;
+	if (address_is_zero(&other) || address_equal(&other, &config->self))
+		other = other_owner(owners, &config->self);
+	return other;
+}
+
 /*
- * VERDICT_ANSWERED: for an ARP request; `mapping` holds what to say. VERDICT_FORWARDED: data; `mapping.host` is where
- * to. VERDICT_ANSWERED_NONE, or a drop. Only a serving, attached holder may call an address unknown; any other passes
- * the question on to the slot's other owner, once.
+ * VERDICT_ANSWERED: for an ARP request; `answer` holds what to say. VERDICT_FORWARDED: `answer->host` is where to.
+ * VERDICT_ANSWERED_NONE, or a drop. Only a serving, attached holder may call an address unknown; any other passes the
+ * question on to the slot's other owner, once; who does not hold the slot, to an owner of a newer table than the
+ * asker's. A divider turns the question into one for the address's subnet first.
  */
-static __always_inline enum verdict lookup(const struct config *config, const struct question *question,
+static __always_inline enum verdict lookup(const struct config *config, struct question *question,
 					   const struct frame *frame, __u64 now, struct mapping *answer)
 {
 	struct mapping *mapping = bpf_map_lookup_elem(&mappings, &question->about);
-	struct slot_key key = { .vni = question->about.vni, .subnet = question->subnet };
-	struct slot_owners *owners;
+	struct slot_key key = { .vni = question->about.vni };
 
 	if (mapping) {
 		*answer = *mapping;
@@ -55,47 +86,19 @@ static __always_inline enum verdict lookup(const struct config *config, const st
 			return VERDICT_NOT_HERE;
 		return question->hops < HOPS_MAX ? VERDICT_FORWARDED : VERDICT_HOPS;
 	}
+	if (!question->subnet) {
+		question->subnet = route_of(&question->about);
+		if (question->subnet)
+			question->epoch = 0;
+	}
+	key.subnet = question->subnet;
 	key.slot = slot_of(question->about.vni, &question->about.ip);
 	if (may_deny(&key, now))
 		return VERDICT_ANSWERED_NONE;
-	owners = bpf_map_lookup_elem(&slots, &key);
-	if (!owners)
-		return VERDICT_NOT_HOLDER;
-	answer->host = other_owner(owners, &config->self);
+	answer->host = ask_another(config, question, &key);
 	if (address_is_zero(&answer->host) || address_equal(&answer->host, &question->asker))
 		return VERDICT_NOT_HOLDER;
-	return question->hops < 1 ? VERDICT_FORWARDED : VERDICT_HOPS;
-}
-
-static __always_inline void swap_macs(const struct view *view)
-{
-	struct ethhdr *eth = at(view, 0, sizeof(*eth));
-	__u8 mac[6];
-
-	if (!eth)
-		return;
-	mac_copy(mac, eth->h_dest);
-	mac_copy(eth->h_dest, eth->h_source);
-	mac_copy(eth->h_source, mac);
-}
-
-/* From this host to `host`; the link-layer addresses are the caller's. */
-static __always_inline bool readdress(const struct view *view, const struct config *config, const struct address *host)
-{
-	struct {
-		struct iphdr ip;
-		struct udphdr udp;
-	} *outer = at(view, sizeof(struct ethhdr), sizeof(*outer));
-
-	if (!outer)
-		return false;
-	outer->ip.saddr = address_to_ip4(&config->self);
-	outer->ip.daddr = address_to_ip4(host);
-	outer->ip.ttl = 64;
-	outer->ip.check = 0;
-	outer->ip.check = ip4_checksum(&outer->ip);
-	outer->udp.check = 0;
-	return true;
+	return question->hops < HOPS_MAX ? VERDICT_FORWARDED : VERDICT_HOPS;
 }
 
 /* Turns the question into its answer; the caller sends it to the asker. */
@@ -108,6 +111,7 @@ static __always_inline enum verdict answer_in_place(const struct view *view, con
 	if (!option)
 		return VERDICT_MALFORMED;
 	option->hops = 0;
+	option->flags = 0;
 	if (verdict == VERDICT_ANSWERED) {
 		option->op = OP_TELL;
 		option->generation = bpf_cpu_to_be64(answer->generation);
@@ -121,15 +125,19 @@ static __always_inline enum verdict answer_in_place(const struct view *view, con
 	return readdress(view, config, &question->asker) ? verdict : VERDICT_MALFORMED;
 }
 
-/* Passes the question on to `host`. */
+/* Passes the question, as it is now, on to `host`. */
 static __always_inline enum verdict forward_in_place(const struct view *view, const struct config *config,
-						     const struct tunnel *tunnel, const struct address *host)
+						     const struct tunnel *tunnel, const struct question *question,
+						     const struct address *host)
 {
 	struct path_option *option = at(view, tunnel->path, sizeof(*option));
 
 	if (!option)
 		return VERDICT_MALFORMED;
-	option->hops++;
+	option->hops = question->hops + 1;
+	option->flags = bpf_htons(question->flags);
+	option->epoch = bpf_htonl(question->epoch);
+	option->subnet = bpf_htonl(question->subnet);
 	return readdress(view, config, host) ? VERDICT_FORWARDED : VERDICT_MALFORMED;
 }
 

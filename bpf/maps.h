@@ -119,10 +119,13 @@ struct {
 	__type(value, struct traffic);
 } traffic SEC(".maps");
 
-/* Where `endpoint` copies a path to: the stack is too small for it. A tc program is not interrupted by itself. */
+/*
+ * A path that was read, and one that is written: the stack is too small for them. A tc program is not interrupted by
+ * itself.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct path);
 } path_copy SEC(".maps");
@@ -134,6 +137,14 @@ struct {
 	__type(key, struct endpoint_key);
 	__type(value, struct path);
 } paths SEC(".maps");
+
+/* The host that this CPU heard last: a stream's packets need not look up its row. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct heard);
+} last_heard SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

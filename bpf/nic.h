@@ -6,20 +6,12 @@
 #include "cookie.h"
 #include "deliver.h"
 #include "encap.h"
+#include "error.h"
+#include "incoming.h"
+#include "left.h"
 #include "lookup.h"
 #include "path.h"
 #include "view.h"
-
-/* What the stages of one packet share. */
-struct incoming {
-	struct __sk_buff *skb;
-	const struct config *config;
-	__u64 now;
-	int action;
-	struct tunnel tunnel;
-	struct frame frame;
-	struct endpoint_key about; /* whom the inner frame is for */
-};
 
 static __always_inline enum verdict deliver(struct incoming *in, const struct endpoint *endpoint, enum verdict verdict)
 {
@@ -29,23 +21,6 @@ static __always_inline enum verdict deliver(struct incoming *in, const struct en
 		return failed;
 	in->action = deliver_ip(endpoint, in->skb->len);
 	return verdict;
-}
-
-/* At most one notice per asker and address in NOTICE_INTERVAL_MS. */
-static __noinline bool notice_due(const struct question *question, __u64 now)
-{
-	struct notice_key key = { .asker = question->asker, .about = question->about };
-	struct notice *last = bpf_map_lookup_elem(&notices, &key);
-	struct notice first = { .sent_at = now };
-
-	if (last) {
-		if (elapsed(last->sent_at, now) < NOTICE_INTERVAL_MS * 1000000ULL)
-			return false;
-		last->sent_at = now;
-		return true;
-	}
-	bpf_map_update_elem(&notices, &key, &first, BPF_ANY);
-	return true;
 }
 
 /*
@@ -125,7 +100,7 @@ static __always_inline enum verdict deliver_passed_on(struct incoming *in, const
 }
 
 /* The bouncer's work on this hook: all of it, also what XDP leaves to it. */
-static __noinline enum verdict bounce(struct incoming *in, const struct question *question)
+static __noinline enum verdict bounce(struct incoming *in, struct question *question)
 {
 	struct view view = view_of_skb(in->skb);
 	struct mapping answer = {};
@@ -133,7 +108,7 @@ static __noinline enum verdict bounce(struct incoming *in, const struct question
 
 	switch (verdict) {
 	case VERDICT_FORWARDED:
-		verdict = forward_in_place(&view, in->config, &in->tunnel, &answer.host);
+		verdict = forward_in_place(&view, in->config, &in->tunnel, question, &answer.host);
 		break;
 	case VERDICT_ANSWERED:
 	case VERDICT_ANSWERED_NONE:
@@ -143,11 +118,43 @@ static __noinline enum verdict bounce(struct incoming *in, const struct question
 		return verdict;
 	}
 	if (verdict != VERDICT_MALFORMED)
-		in->action = bpf_redirect_neigh(in->skb->ifindex, NULL, 0, 0);
+		in->action = redirect_to(in->config, verdict == VERDICT_FORWARDED ? &answer.host : &question->asker);
 	return verdict;
 }
 
-static __always_inline enum verdict asked(struct incoming *in, const struct path_option *option)
+/* An endpoint that moved: its new host delivers, and tells the asker. */
+static __noinline enum verdict pass_on_asking(struct incoming *in, struct question *question,
+					      const struct tombstone *left)
+{
+	struct view view = view_of_skb(in->skb);
+	struct address host = left->host;
+	enum verdict verdict;
+
+	if (question->hops >= HOPS_MAX)
+		return VERDICT_HOPS;
+	verdict = forward_in_place(&view, in->config, &in->tunnel, question, &host);
+	if (verdict != VERDICT_FORWARDED)
+		return verdict;
+	in->action = redirect_to(in->config, &host);
+	return VERDICT_FORWARDED_MOVED;
+}
+
+static __always_inline enum verdict asked_elsewhere(struct incoming *in, struct question *question)
+{
+	struct tombstone *left = bpf_map_lookup_elem(&mappings, &in->about) ? NULL : find_tombstone(&in->about, in->now);
+
+	if (!left) {
+		enum verdict verdict = bounce(in, question);
+
+		/* Whoever asked the host that its path leads to hears that there is nothing any more. */
+		return verdict == VERDICT_NOT_HOLDER && !question->hops ? answer_gone(in) : verdict;
+	}
+	if (address_is_zero(&left->host))
+		return answer_gone(in);
+	return pass_on_asking(in, question, left);
+}
+
+static __noinline enum verdict asked(struct incoming *in, const struct path_option *option)
 {
 	struct endpoint *endpoint;
 	struct question question;
@@ -162,14 +169,37 @@ static __always_inline enum verdict asked(struct incoming *in, const struct path
 	}
 	endpoint = bpf_map_lookup_elem(&endpoints, &in->about);
 	if (!endpoint)
-		return bounce(in, &question);
+		return asked_elsewhere(in, &question);
 	if (!endpoint->ifindex)
 		return VERDICT_NOT_HERE;
-	if (!notice_due(&question, in->now))
+	if (!notice_due(&question.asker, &question.about, in->now))
 		return deliver(in, endpoint, VERDICT_DELIVERED);
 	if (question.hops)
 		return deliver_passed_on(in, &question, endpoint);
 	return deliver_telling(in, &question, endpoint);
+}
+
+/* There is no such address: the endpoint that sent the packet, which came back with the answer, is told so. */
+static __noinline enum verdict tell_unreachable(struct incoming *in)
+{
+	struct endpoint_key key = { .vni = in->tunnel.vni, .ip = in->frame.source };
+	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &key);
+	struct error error = ERROR_UNREACHABLE;
+	struct port_key port_key = {};
+	struct port *port;
+	enum verdict verdict;
+
+	if (!endpoint || !endpoint->ifindex || in->frame.protocol != bpf_htons(ETH_P_IP))
+		return VERDICT_TOLD_NONE;
+	port_key.ifindex = endpoint->ifindex;
+	port = bpf_map_lookup_elem(&ports, &port_key);
+	if (!port)
+		return VERDICT_TOLD_NONE;
+	verdict = decap(in->skb, &in->tunnel, &in->frame, port->mac);
+	if (verdict != CONTINUE)
+		return verdict;
+	error.refused = VERDICT_TOLD_NONE;
+	return tell_error(in->skb, port, endpoint->ifindex, in->now, &error, &in->action);
 }
 
 /* The reply that made the path is also the endpoint's answer. */
@@ -187,7 +217,7 @@ static __always_inline enum verdict deliver_arp(struct incoming *in)
 	return VERDICT_TOLD_ARP;
 }
 
-static __always_inline enum verdict told(struct incoming *in, const struct path_option *option)
+static __noinline enum verdict told(struct incoming *in, const struct path_option *option)
 {
 	bool reply = in->frame.protocol == bpf_htons(ETH_P_ARP) && in->frame.operation == bpf_htons(2);
 	struct endpoint_key asked_for = { .vni = in->tunnel.vni };
@@ -204,7 +234,7 @@ static __always_inline enum verdict told(struct incoming *in, const struct path_
 		return VERDICT_FORGED_COOKIE;
 	if (op == OP_NONE) {
 		verdict = path_none(&asked_for, in->now);
-		return verdict == CONTINUE ? VERDICT_TOLD_NONE : verdict;
+		return verdict == CONTINUE ? tell_unreachable(in) : verdict;
 	}
 	if (!underlay_accepts(&answer.host))
 		return VERDICT_FORGED_HOST;
@@ -225,7 +255,42 @@ static __always_inline enum verdict delivered(struct incoming *in)
 	endpoint = bpf_map_lookup_elem(&endpoints, &in->about);
 	if (endpoint)
 		return endpoint->ifindex ? deliver(in, endpoint, VERDICT_DELIVERED) : VERDICT_NOT_HERE;
-	return bpf_map_lookup_elem(&networks, &key) ? VERDICT_NOT_HERE : VERDICT_PASS;
+	return bpf_map_lookup_elem(&networks, &key) ? not_here(in) : VERDICT_PASS;
+}
+
+/* A sign of life is asked for, or given. */
+static __noinline enum verdict echo(struct incoming *in, const struct path_option *option)
+{
+	struct view view = view_of_skb(in->skb);
+	struct path_option *answer = at(&view, in->tunnel.path, sizeof(*answer));
+	struct attachment *attachment;
+	__u32 zero = 0;
+
+	if (option->flags & bpf_htons(ECHO_ANSWER)) {
+		bool holds = cookie_holds(in->config, &in->about, in->now, bpf_be64_to_cpu(option->cookie));
+
+		return holds ? VERDICT_TOLD_ECHO : VERDICT_FORGED_COOKIE;
+	}
+	attachment = bpf_map_lookup_elem(&attached, &zero);
+	/* Not before the first full load: whoever asks would take this host for one that knows. */
+	if (!answer || !attachment || !attachment->until)
+		return VERDICT_NOT_HOLDER;
+	answer->flags = bpf_htons(ECHO_ANSWER);
+	swap_macs(&view);
+	if (!readdress(&view, in->config, &in->tunnel.source))
+		return VERDICT_MALFORMED;
+	in->action = bpf_redirect(in->skb->ifindex, 0);
+	return VERDICT_ANSWERED_ECHO;
+}
+
+/* The endpoint left the host that says so, says that host; a path that leads there and nothing else is forgotten. */
+static __always_inline enum verdict gone(struct incoming *in)
+{
+	struct endpoint_key sender = { .vni = in->tunnel.vni, .ip = in->frame.source };
+
+	if (!bpf_map_lookup_elem(&endpoints, &sender))
+		return VERDICT_NOT_HERE;
+	return path_gone(&in->about, &in->tunnel.source);
 }
 
 static __always_inline enum verdict nic_packet(struct incoming *in)
@@ -253,6 +318,7 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 		return verdict;
 	if (!underlay_accepts(&in->tunnel.source))
 		return VERDICT_FORGED_SOURCE;
+	heard(&in->tunnel.source, in->now);
 	verdict = parse_frame(&view, in->tunnel.inner, in->skb->len, &in->frame);
 	if (verdict != CONTINUE)
 		return verdict;
@@ -269,6 +335,10 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 	case OP_TELL:
 	case OP_NONE:
 		return told(in, option);
+	case OP_GONE:
+		return gone(in);
+	case OP_ECHO:
+		return echo(in, option);
 	default:
 		return VERDICT_UNKNOWN_OP;
 	}

@@ -65,6 +65,7 @@ struct frame {
 	struct address source;	    /* of ARP: the sender */
 	struct address destination; /* of ARP: the target */
 	__u8 tos;
+	__u8 hops;	/* of IP: time to live */
 	__u8 transport; /* of IP: the protocol inside */
 };
 
@@ -81,6 +82,7 @@ static __always_inline enum verdict parse_ip4(const struct view *view, __u32 off
 	frame->source = address_from_ip4(ip->saddr);
 	frame->destination = address_from_ip4(ip->daddr);
 	frame->tos = ip->tos;
+	frame->hops = ip->ttl;
 	frame->transport = ip->protocol;
 	return CONTINUE;
 }
@@ -213,6 +215,43 @@ static __always_inline enum verdict parse_tunnel(const struct view *view, __u32 
 	tunnel->inner = sizeof(*outer);
 	*options = (outer->geneve.version_length & 0x3f) * 4;
 	return CONTINUE;
+}
+
+static __always_inline void swap_macs(const struct view *view)
+{
+	struct ethhdr *eth = at(view, 0, sizeof(*eth));
+	__u8 mac[6];
+
+	if (!eth)
+		return;
+	mac_copy(mac, eth->h_dest);
+	mac_copy(eth->h_dest, eth->h_source);
+	mac_copy(eth->h_source, mac);
+}
+
+/* From this host to `host`; the link-layer addresses are the caller's. */
+static __always_inline bool readdress_hop(const struct view *view, const struct config *config,
+					  const struct address *host, __u8 ttl)
+{
+	struct {
+		struct iphdr ip;
+		struct udphdr udp;
+	} *outer = at(view, sizeof(struct ethhdr), sizeof(*outer));
+
+	if (!outer)
+		return false;
+	outer->ip.saddr = address_to_ip4(&config->self);
+	outer->ip.daddr = address_to_ip4(host);
+	outer->ip.ttl = ttl;
+	outer->ip.check = 0;
+	outer->ip.check = ip4_checksum(&outer->ip);
+	outer->udp.check = 0;
+	return true;
+}
+
+static __always_inline bool readdress(const struct view *view, const struct config *config, const struct address *host)
+{
+	return readdress_hop(view, config, host, OUTER_TTL);
 }
 
 #endif

@@ -8,10 +8,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "address.h"
+#include "life.h"
 #include "packet.h"
-
-/* An owner that leaves an ask unanswered for this long is not asked alone again. */
-#define SUSPECT_NS (50 * 1000000ULL)
 
 /* Copies the path to `about`; false when there is none. `path` stays valid for in-place updates of its times. */
 static __always_inline struct path *path_read(const struct endpoint_key *about, struct path *copy)
@@ -26,54 +24,115 @@ static __always_inline struct path *path_read(const struct endpoint_key *about, 
 	return path;
 }
 
+/* A path to be filled and written; the next one takes its place. */
+static __always_inline struct path *path_new(const struct endpoint_key *about, enum path_state state, __u64 now)
+{
+	__u32 second = 1;
+	struct path *path = bpf_map_lookup_elem(&path_copy, &second);
+
+	if (!path)
+		return NULL;
+	__builtin_memset(path, 0, sizeof(*path));
+	path->key = *about;
+	path->state = state;
+	path->told_at = now;
+	path->asked_at = now;
+	path->checked_at = now;
+	path->live_at = now;
+	return path;
+}
+
+/* Whoever was asked passed the question on, or there would be no answer. */
+static __always_inline void owner_answered(const struct path *path, __u64 now)
+{
+	struct address owner = path->asked;
+
+	if (path->asks && !address_is_zero(&owner))
+		host_heard(&owner, now);
+}
+
 /*
  * Takes an answer in: a lower generation never replaces a higher one while that may be believed. `checked`: a bouncer gave it, so the next
  * check is due a whole period from now.
  */
-static __noinline enum verdict path_told(const struct config *config, const struct endpoint_key *about,
-					 const struct mapping *answer, bool checked, __u64 now)
+__noinline int path_told(const struct config *config, const struct endpoint_key *about, const struct mapping *answer,
+			 bool checked, __u64 now)
 {
-	struct path next = {
-		.key = *about,
-		.state = PATH_TOLD,
-		.host = answer->host,
-		.generation = answer->generation,
-		.told_at = now,
-		.asked_at = now,
-		.checked_at = now,
-	};
-	struct path *old = bpf_map_lookup_elem(&paths, about);
+	struct path *next, *old;
 
-	mac_copy(next.mac, answer->mac);
-	if (old && old->state == PATH_TOLD && address_equal(&old->key.ip, &about->ip) && old->key.vni == about->vni) {
+	if (!config || !about || !answer)
+		return VERDICT_KERNEL;
+	next = path_new(about, PATH_TOLD, now);
+	if (!next)
+		return VERDICT_KERNEL;
+	next->host = answer->host;
+	next->generation = answer->generation;
+	mac_copy(next->mac, answer->mac);
+	old = bpf_map_lookup_elem(&paths, about);
+	if (old && address_equal(&old->key.ip, &about->ip) && old->key.vni == about->vni) {
 		if (old->generation > answer->generation && elapsed(old->told_at, now) < config->hard_lease_ns)
 			return VERDICT_STALE;
-		if (!checked)
-			next.checked_at = old->checked_at;
+		if (!checked && old->state == PATH_TOLD)
+			next->checked_at = old->checked_at;
+		owner_answered(old, now);
 	}
-	if (bpf_map_update_elem(&paths, about, &next, BPF_ANY))
-		return VERDICT_KERNEL;
-	return CONTINUE;
+	return bpf_map_update_elem(&paths, about, next, BPF_ANY) ? VERDICT_KERNEL : CONTINUE;
 }
 
 /* Takes in that there is no such address: only against a question that is still open. */
-static __noinline enum verdict path_none(const struct endpoint_key *about, __u64 now)
+__noinline int path_none(const struct endpoint_key *about, __u64 now)
 {
-	struct path next = { .key = *about, .state = PATH_NONE, .told_at = now, .asked_at = now, .checked_at = now };
-	struct path *old = bpf_map_lookup_elem(&paths, about);
+	struct path *next, *old;
 
+	if (!about)
+		return VERDICT_KERNEL;
+	next = path_new(about, PATH_NONE, now);
+	if (!next)
+		return VERDICT_KERNEL;
+	old = bpf_map_lookup_elem(&paths, about);
 	if (old && old->state == PATH_TOLD && old->asks == 0)
 		return VERDICT_STALE;
-	if (bpf_map_update_elem(&paths, about, &next, BPF_ANY))
-		return VERDICT_KERNEL;
-	return CONTINUE;
+	if (old)
+		owner_answered(old, now);
+	return bpf_map_update_elem(&paths, about, next, BPF_ANY) ? VERDICT_KERNEL : CONTINUE;
 }
 
-static __noinline int path_first_asked(const struct endpoint_key *about, __u64 now)
+__noinline int path_first_asked(const struct endpoint_key *about, __u64 now)
 {
-	struct path first = { .key = *about, .state = PATH_ASKED, .asked_at = now, .checked_at = now, .asks = 1 };
+	struct path *first;
 
-	return bpf_map_update_elem(&paths, about, &first, BPF_NOEXIST);
+	if (!about)
+		return 0;
+	first = path_new(about, PATH_ASKED, now);
+	if (!first)
+		return 0;
+	first->asks = 1;
+	return bpf_map_update_elem(&paths, about, first, BPF_NOEXIST);
+}
+
+/*
+ * The endpoint left the host that says so: the path is forgotten, but not its generation, so that an answer from before
+ * does not bring it back.
+ */
+static __always_inline enum verdict path_gone(const struct endpoint_key *about, const struct address *host)
+{
+	struct path *path = bpf_map_lookup_elem(&paths, about);
+
+	if (!path || path->state != PATH_TOLD || !address_equal(&path->host, host))
+		return VERDICT_STALE;
+	path->state = PATH_ASKED;
+	path->asks = 0;
+	return VERDICT_TOLD_GONE;
+}
+
+/* Which owner is asked, so that its answer, whoever gives it, counts as a sign of its life. */
+static __always_inline void path_asks(const struct endpoint_key *about, const struct address *owner, __u64 now)
+{
+	struct path *path = bpf_map_lookup_elem(&paths, about);
+
+	if (path)
+		path->asked = *owner;
+	host_asked(owner, now);
 }
 
 /* Remembers that a bouncer is asked now; returns how many asks, this one included, have had no answer. */

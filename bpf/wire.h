@@ -11,6 +11,7 @@
 
 #define GENEVE_PORT 6081
 #define GENEVE_PROTOCOL 0x6558	/* Ethernet payload */
+#define OUTER_TTL 64
 #define OPTION_CLASS 0xff4d	/* experimental range */
 #define OPTION_CRITICAL 0x80
 #define OPTION_PATH 0x81	/* critical: whoever does not know it must not deliver the packet */

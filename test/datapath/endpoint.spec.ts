@@ -477,8 +477,8 @@ const ipCases: Case[] = [
     name: 'an address said to be nobody’s',
     rows: () => [...h1(), pathRow({ about: 'x', state: 2, told_ms_ago: 50 })],
     packet: () => data('x'),
-    verdict: 'unknown_address',
-    ...dropped,
+    verdict: 'unreachable',
+    action: 'redirect',
   },
   {
     name: 'more asks than the budget',
@@ -492,13 +492,19 @@ const ipCases: Case[] = [
   { name: 'limited broadcast', rows: h1, packet: () => to('255.255.255.255'), verdict: 'broadcast', ...dropped },
   { name: 'the subnet’s broadcast', rows: h1, packet: () => to('10.0.1.255'), verdict: 'broadcast', ...dropped },
   { name: 'a group', rows: h1, packet: () => to('224.0.0.251'), verdict: 'multicast', ...dropped },
-  { name: 'outside the subnet', rows: h1, packet: () => to('10.0.2.7'), verdict: 'no_route', ...dropped },
+  {
+    name: 'another subnet, and no divider is known',
+    rows: h1,
+    packet: () => to('10.0.2.7'),
+    verdict: 'no_owner',
+    ...dropped,
+  },
   {
     name: 'larger than the MTU',
     rows: () => [...h1(), known('b')],
     packet: () => data('b', { payload: Buffer.alloc(mtu - 20 + 1) }),
-    verdict: 'too_big',
-    ...dropped,
+    verdict: 'fragment_needed',
+    action: 'redirect',
   },
   {
     name: 'exactly the MTU',

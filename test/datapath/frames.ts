@@ -100,6 +100,7 @@ export const icmpEcho = (type: 0 | 8, payload: Uint8Array): Buffer => {
 export interface PathOption {
   readonly op: number;
   readonly hops?: number;
+  readonly flags?: number;
   readonly epoch?: number;
   readonly subnet?: number;
   readonly cookie?: bigint;
@@ -108,7 +109,8 @@ export interface PathOption {
   readonly mac?: string;
 }
 
-export const op = { ask: 1, tell: 2, none: 3, gone: 4 } as const;
+export const op = { ask: 1, tell: 2, none: 3, gone: 4, echo: 6 } as const;
+export const flag = { second: 1, twin: 2, answer: 4 } as const;
 
 export const option = (type: number, body: Uint8Array, optionClass = 0xff4d): Buffer =>
   Buffer.concat([u16(optionClass), Buffer.from([type, body.length / 4]), body]);
@@ -117,7 +119,8 @@ export const path = (fields: PathOption): Buffer =>
   option(
     0x81,
     Buffer.concat([
-      Buffer.from([fields.op, fields.hops ?? 0, 0, 0]),
+      Buffer.from([fields.op, fields.hops ?? 0]),
+      u16(fields.flags ?? 0),
       u32(fields.epoch ?? 0),
       u32(fields.subnet ?? 0),
       u64(fields.cookie ?? 0n),
@@ -154,6 +157,7 @@ export interface Outer extends Geneve {
   readonly to: string;
   readonly sourcePort?: number;
   readonly tos?: number;
+  readonly ttl?: number;
 }
 
 /** A whole packet of the underlay. */
@@ -168,9 +172,17 @@ export const tunnel = (outer: Outer): Buffer =>
       protocol: 17,
       fragment: 0x4000,
       tos: outer.tos ?? 0,
+      ttl: outer.ttl ?? 64,
       payload: udp(outer.sourcePort ?? 50_000, 6081, geneve(outer)),
     }),
   );
+
+/** An error to a tenant: what its gateway says of the packet that is quoted. */
+export const icmpError = (type: number, code: number, mtu: number, quote: Uint8Array): Buffer => {
+  const message = Buffer.concat([Buffer.from([type, code, 0, 0]), u16(0), u16(mtu), quote]);
+  message.writeUInt16BE(checksum(message), 2);
+  return message;
+};
 
 const mix = (hash: number, value: number): number => {
   const mixed = Math.imul(hash ^ value, 0x9e3779b1) >>> 0;

@@ -7,7 +7,10 @@ import { arp, broadcastMac, ethernet, ethertype, zeroMac } from './frames';
 
 export const vni = 7;
 export const subnet = 1;
+/** Where `d` is. */
+export const otherSubnet = 2;
 export const gateway = '10.0.1.1';
+export const gatewayMac = '02:4d:67:77:00:01';
 export const mtu = 1386;
 
 export const hosts = {
@@ -20,8 +23,16 @@ export type HostName = keyof typeof hosts;
 /** Of each host's underlay interface. */
 export const hostMac = (name: HostName): string => `02:00:00:00:00:0${name.slice(1)}`;
 
-/** `a` and `c` are on h1, `b` on h2, `h` on h3; `x` is an address nobody has. */
-export const addresses = { a: '10.0.1.11', b: '10.0.1.12', c: '10.0.1.14', h: '10.0.1.15', x: '10.0.1.99' } as const;
+/** `a` and `c` are on h1, `b` on h2, `h` on h3; `x` is an address nobody has. `d` and `y` are the same in the other subnet. */
+export const addresses = {
+  a: '10.0.1.11',
+  b: '10.0.1.12',
+  c: '10.0.1.14',
+  h: '10.0.1.15',
+  x: '10.0.1.99',
+  d: '10.0.2.21',
+  y: '10.0.2.99',
+} as const;
 export type EndpointName = keyof typeof addresses;
 export const macOf = (name: EndpointName): string => defaultMac(parseAddress(addresses[name]));
 
@@ -59,7 +70,7 @@ export const endpoint = (name: EndpointName, host: HostName, generation = 5): En
   mac: macOf(name),
   attachment: { kind: { oneofKind: 'managed', managed: {} } },
   vni,
-  subnetNumber: subnet,
+  subnetNumber: name === 'd' || name === 'y' ? otherSubnet : subnet,
   hostAddress: hosts[host],
   slot: slotOf(vni, parseAddress(addresses[name])),
   macChosen: false,
@@ -68,10 +79,13 @@ export const endpoint = (name: EndpointName, host: HostName, generation = 5): En
   ip6: '',
 });
 
-export const table = (...owners: readonly HostName[]): SlotTable => ({
+export const table = (...owners: readonly HostName[]): SlotTable => tableOf(subnet, owners);
+
+/** Of a subnet; of the VPC's dividers when `number` is 0. */
+export const tableOf = (number: number, owners: readonly HostName[]): SlotTable => ({
   ...place({
     vni,
-    subnet,
+    subnet: number,
     hosts: owners.map((name) => ({ name, address: hosts[name], weight: 100, zone: '', eligible: true })),
     bouncers: owners.length,
     pinned: [],
@@ -131,16 +145,80 @@ export const hostRows = (
     ...plan({ oneofKind: 'vpc', vpc: { name: 'acme', cidrs: ['10.0.0.0/16'], vni, dividers: 1 } }, context),
     ...plan({ oneofKind: 'table', table: slots }, context),
     ...known.flatMap((one) => plan({ oneofKind: 'endpoint', endpoint: one }, context)),
-    ...owners
-      .filter((owner) => owner !== self)
-      .map((owner) =>
-        row(
-          'next_hops',
-          { host: parseAddress(hosts[owner]) },
-          { ifindex: port, destination: macBytes(hostMac(owner)), source: macBytes(hostMac(self)) },
-        ),
-      ),
+    ...owners.filter((owner) => owner !== self).map((owner) => nextHopRow(self, owner)),
   ];
+};
+
+/** The other subnet's route, table and dividers, as far as host `self` knows them. */
+export const otherRows = (
+  self: HostName,
+  known: { readonly dividers?: readonly HostName[]; readonly bouncers?: readonly HostName[] },
+): readonly Row[] => {
+  const context: PlanContext = {
+    host: self,
+    subnet: () => undefined,
+    holds: () => false,
+    interfaceOf: () => undefined,
+  };
+  const tables = [
+    ...(known.dividers === undefined ? [] : [tableOf(0, known.dividers)]),
+    ...(known.bouncers === undefined ? [] : [tableOf(otherSubnet, known.bouncers)]),
+  ];
+  return [
+    ...tables.flatMap((table) => plan({ oneofKind: 'table', table }, context)),
+    ...(known.bouncers === undefined ? [] : [routeRow('10.0.2.0', 24, otherSubnet)]),
+    ...(known.bouncers?.includes(self) ? [mappingRow('d', 'h2')] : []),
+    ...[...(known.dividers ?? []), ...(known.bouncers ?? [])]
+      .filter((owner) => owner !== self)
+      .map((owner) => nextHopRow(self, owner)),
+  ];
+};
+
+export const routeRow = (network: string, length: number, number: number): Row =>
+  row('routes', { length: 32 + 96 + length, vni, address: parseAddress(network) }, { subnet: number, generation: 4 });
+
+export const mappingRow = (name: EndpointName, host: HostName, generation = 5): Row =>
+  row(
+    'mappings',
+    { vni, ip: addressOf(name) },
+    { host: parseAddress(hosts[host]), generation, mac: macBytes(macOf(name)) },
+  );
+
+/** An endpoint of this host, whatever its subnet. */
+export const endpointRow = (name: EndpointName, ifindex: number): Row =>
+  row('endpoints', { vni, ip: addressOf(name) }, { ifindex, flags: 1, generation: 5, mac: macBytes(macOf(name)) });
+
+const nextHopRow = (self: HostName, owner: HostName): Row =>
+  row(
+    'next_hops',
+    { host: parseAddress(hosts[owner]) },
+    { ifindex: port, destination: macBytes(hostMac(owner)), source: macBytes(hostMac(self)) },
+  );
+
+/** `name` left this host a moment ago; `host`: for where. */
+export const tombstoneRow = (name: EndpointName, host?: HostName, left_ms = 20_000): Row =>
+  row(
+    'tombstones',
+    { vni, ip: addressOf(name) },
+    {
+      host: host === undefined ? new Uint8Array(16) : parseAddress(hosts[host]),
+      generation: 9,
+      until: process.hrtime.bigint() + ms(left_ms),
+    },
+  );
+
+/** What is known of another host's datapath; times in the past. */
+export const hostRow = (
+  name: HostName,
+  facts: { readonly heard_ms_ago: number; readonly asked_ms_ago?: number; readonly probed_ms_ago?: number },
+): Row => {
+  const now = process.hrtime.bigint();
+  const ago = (value: number | undefined): bigint => (value === undefined ? 0n : now - ms(value));
+  return row(
+    'hosts',
+    { host: parseAddress(hosts[name]) },
+    { asked_at: ago(facts.asked_ms_ago), heard_at: ago(facts.heard_ms_ago), probed_at: ago(facts.probed_ms_ago) },
+  );
 };
 
 export const macBytes = (text: string): Uint8Array =>
@@ -158,6 +236,7 @@ export interface PathFacts {
   readonly asked_ms_ago?: number;
   readonly checked_ms_ago?: number;
   readonly asks?: number;
+  readonly live_ms_ago?: number;
 }
 
 /** A path as the datapath would have learned it that long ago. */
@@ -173,7 +252,7 @@ export const pathRow = (facts: PathFacts): Row => {
     told_at: now - ms(facts.told_ms_ago),
     asked_at: now - ms(facts.asked_ms_ago ?? facts.told_ms_ago),
     checked_at: now - ms(facts.checked_ms_ago ?? facts.told_ms_ago),
-    live_at: now,
+    live_at: now - ms(facts.live_ms_ago ?? 0),
     mac: facts.host === undefined ? new Uint8Array(6) : macBytes(macOf(facts.about)),
     asks: facts.asks ?? 0,
   });

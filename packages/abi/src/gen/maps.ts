@@ -1,9 +1,39 @@
 // Generated from the BTF of bpf/ (npm run generate). Do not edit.
 import { u32 } from '../bytes';
-import { attachmentSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeRoute, decodeRouteKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeRoute, encodeRouteKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, routeKeySize, routeSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
+import { attachmentSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeHeard, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeRoute, decodeRouteKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeHeard, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeRoute, encodeRouteKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, heardSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, routeKeySize, routeSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
 
 /** Every map of the object, by its name there. */
 export const maps = {
+  drops: {
+    type: 'lru_percpu_hash',
+    max_entries: 16384,
+    key: { size: dropKeySize, encode: encodeDropKey, decode: decodeDropKey },
+    value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
+  },
+  hosts: {
+    type: 'lru_hash',
+    max_entries: 8192,
+    key: { size: hostKeySize, encode: encodeHostKey, decode: decodeHostKey },
+    value: { size: hostStateSize, encode: encodeHostState, decode: decodeHostState },
+  },
+  paths: {
+    type: 'lru_hash',
+    max_entries: 65536,
+    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
+    value: { size: pathSize, encode: encodePath, decode: decodePath },
+  },
+  budgets: {
+    type: 'hash',
+    max_entries: 16384,
+    key: { size: portKeySize, encode: encodePortKey, decode: decodePortKey },
+    value: { size: budgetSize, encode: encodeBudget, decode: decodeBudget },
+  },
+  notices: {
+    type: 'lru_hash',
+    max_entries: 16384,
+    key: { size: noticeKeySize, encode: encodeNoticeKey, decode: decodeNoticeKey },
+    value: { size: noticeSize, encode: encodeNotice, decode: decodeNotice },
+  },
   ports: {
     type: 'hash',
     max_entries: 16384,
@@ -76,12 +106,6 @@ export const maps = {
     key: u32,
     value: { size: attachmentSize, encode: encodeAttachment, decode: decodeAttachment },
   },
-  budgets: {
-    type: 'hash',
-    max_entries: 16384,
-    key: { size: portKeySize, encode: encodePortKey, decode: decodePortKey },
-    value: { size: budgetSize, encode: encodeBudget, decode: decodeBudget },
-  },
   traffic: {
     type: 'percpu_hash',
     max_entries: 16384,
@@ -90,38 +114,20 @@ export const maps = {
   },
   path_copy: {
     type: 'percpu_array',
-    max_entries: 1,
+    max_entries: 2,
     key: u32,
     value: { size: pathSize, encode: encodePath, decode: decodePath },
   },
-  paths: {
-    type: 'lru_hash',
-    max_entries: 65536,
-    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
-    value: { size: pathSize, encode: encodePath, decode: decodePath },
-  },
-  hosts: {
-    type: 'lru_hash',
-    max_entries: 8192,
-    key: { size: hostKeySize, encode: encodeHostKey, decode: decodeHostKey },
-    value: { size: hostStateSize, encode: encodeHostState, decode: decodeHostState },
-  },
-  notices: {
-    type: 'lru_hash',
-    max_entries: 16384,
-    key: { size: noticeKeySize, encode: encodeNoticeKey, decode: decodeNoticeKey },
-    value: { size: noticeSize, encode: encodeNotice, decode: decodeNotice },
+  last_heard: {
+    type: 'percpu_array',
+    max_entries: 1,
+    key: u32,
+    value: { size: heardSize, encode: encodeHeard, decode: decodeHeard },
   },
   counters: {
     type: 'percpu_array',
     max_entries: 240,
     key: u32,
-    value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
-  },
-  drops: {
-    type: 'lru_percpu_hash',
-    max_entries: 16384,
-    key: { size: dropKeySize, encode: encodeDropKey, decode: decodeDropKey },
     value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
   },
 } as const;

@@ -2,6 +2,171 @@
 import { readBytes, readGeneration, writeBytes, writeGeneration, zeroed } from '../bytes';
 import type { HoldingState, PathState, Verdict } from './enums';
 
+export interface DropKey {
+  readonly vni: number;
+  readonly verdict: Verdict;
+}
+
+export const dropKeySize = 8;
+
+const writeDropKey = (buffer: Buffer, offset: number, value: DropKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  buffer.writeUInt32LE(value.verdict, offset + 4);
+};
+
+export const encodeDropKey = (value: DropKey): Buffer => {
+  const buffer = zeroed(8);
+  writeDropKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeDropKey = (buffer: Buffer, offset = 0): DropKey => ({
+  vni: buffer.readUInt32LE(offset),
+  verdict: buffer.readUInt32LE(offset + 4) as Verdict,
+});
+
+export interface Counter {
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
+export const counterSize = 16;
+
+const writeCounter = (buffer: Buffer, offset: number, value: Counter): void => {
+  buffer.writeBigUInt64LE(value.packets, offset);
+  buffer.writeBigUInt64LE(value.bytes, offset + 8);
+};
+
+export const encodeCounter = (value: Counter): Buffer => {
+  const buffer = zeroed(16);
+  writeCounter(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeCounter = (buffer: Buffer, offset = 0): Counter => ({
+  packets: buffer.readBigUInt64LE(offset),
+  bytes: buffer.readBigUInt64LE(offset + 8),
+});
+
+export interface HostKey {
+  readonly host: Uint8Array;
+}
+
+export const hostKeySize = 16;
+
+const writeHostKey = (buffer: Buffer, offset: number, value: HostKey): void => {
+  writeBytes(buffer, offset, value.host, 16);
+};
+
+export const encodeHostKey = (value: HostKey): Buffer => {
+  const buffer = zeroed(16);
+  writeHostKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeHostKey = (buffer: Buffer, offset = 0): HostKey => ({
+  host: readBytes(buffer, offset, 16),
+});
+
+export interface HostState {
+  readonly asked_at: bigint;
+  readonly heard_at: bigint;
+  readonly probed_at: bigint;
+}
+
+export const hostStateSize = 24;
+
+const writeHostState = (buffer: Buffer, offset: number, value: HostState): void => {
+  buffer.writeBigUInt64LE(value.asked_at, offset);
+  buffer.writeBigUInt64LE(value.heard_at, offset + 8);
+  buffer.writeBigUInt64LE(value.probed_at, offset + 16);
+};
+
+export const encodeHostState = (value: HostState): Buffer => {
+  const buffer = zeroed(24);
+  writeHostState(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeHostState = (buffer: Buffer, offset = 0): HostState => ({
+  asked_at: buffer.readBigUInt64LE(offset),
+  heard_at: buffer.readBigUInt64LE(offset + 8),
+  probed_at: buffer.readBigUInt64LE(offset + 16),
+});
+
+export interface EndpointKey {
+  readonly vni: number;
+  readonly ip: Uint8Array;
+}
+
+export const endpointKeySize = 20;
+
+const writeEndpointKey = (buffer: Buffer, offset: number, value: EndpointKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  writeBytes(buffer, offset + 4, value.ip, 16);
+};
+
+export const encodeEndpointKey = (value: EndpointKey): Buffer => {
+  const buffer = zeroed(20);
+  writeEndpointKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeEndpointKey = (buffer: Buffer, offset = 0): EndpointKey => ({
+  vni: buffer.readUInt32LE(offset),
+  ip: readBytes(buffer, offset + 4, 16),
+});
+
+export interface Path {
+  readonly key: EndpointKey;
+  readonly state: PathState;
+  readonly host: Uint8Array;
+  readonly asked: Uint8Array;
+  readonly generation: number;
+  readonly told_at: bigint;
+  readonly asked_at: bigint;
+  readonly checked_at: bigint;
+  readonly live_at: bigint;
+  readonly mac: Uint8Array;
+  readonly asks: number;
+}
+
+export const pathSize = 104;
+
+const writePath = (buffer: Buffer, offset: number, value: Path): void => {
+  writeEndpointKey(buffer, offset, value.key);
+  buffer.writeUInt32LE(value.state, offset + 20);
+  writeBytes(buffer, offset + 24, value.host, 16);
+  writeBytes(buffer, offset + 40, value.asked, 16);
+  writeGeneration(buffer, offset + 56, value.generation);
+  buffer.writeBigUInt64LE(value.told_at, offset + 64);
+  buffer.writeBigUInt64LE(value.asked_at, offset + 72);
+  buffer.writeBigUInt64LE(value.checked_at, offset + 80);
+  buffer.writeBigUInt64LE(value.live_at, offset + 88);
+  writeBytes(buffer, offset + 96, value.mac, 6);
+  buffer.writeUInt8(value.asks, offset + 102);
+};
+
+export const encodePath = (value: Path): Buffer => {
+  const buffer = zeroed(104);
+  writePath(buffer, 0, value);
+  return buffer;
+};
+
+export const decodePath = (buffer: Buffer, offset = 0): Path => ({
+  key: decodeEndpointKey(buffer, offset),
+  state: buffer.readUInt32LE(offset + 20) as PathState,
+  host: readBytes(buffer, offset + 24, 16),
+  asked: readBytes(buffer, offset + 40, 16),
+  generation: readGeneration(buffer, offset + 56),
+  told_at: buffer.readBigUInt64LE(offset + 64),
+  asked_at: buffer.readBigUInt64LE(offset + 72),
+  checked_at: buffer.readBigUInt64LE(offset + 80),
+  live_at: buffer.readBigUInt64LE(offset + 88),
+  mac: readBytes(buffer, offset + 96, 6),
+  asks: buffer.readUInt8(offset + 102),
+});
+
 export interface PortKey {
   readonly ifindex: number;
 }
@@ -20,6 +185,72 @@ export const encodePortKey = (value: PortKey): Buffer => {
 
 export const decodePortKey = (buffer: Buffer, offset = 0): PortKey => ({
   ifindex: buffer.readUInt32LE(offset),
+});
+
+export interface Budget {
+  readonly due: bigint;
+  readonly error_due: bigint;
+}
+
+export const budgetSize = 16;
+
+const writeBudget = (buffer: Buffer, offset: number, value: Budget): void => {
+  buffer.writeBigUInt64LE(value.due, offset);
+  buffer.writeBigUInt64LE(value.error_due, offset + 8);
+};
+
+export const encodeBudget = (value: Budget): Buffer => {
+  const buffer = zeroed(16);
+  writeBudget(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeBudget = (buffer: Buffer, offset = 0): Budget => ({
+  due: buffer.readBigUInt64LE(offset),
+  error_due: buffer.readBigUInt64LE(offset + 8),
+});
+
+export interface NoticeKey {
+  readonly asker: Uint8Array;
+  readonly about: EndpointKey;
+}
+
+export const noticeKeySize = 36;
+
+const writeNoticeKey = (buffer: Buffer, offset: number, value: NoticeKey): void => {
+  writeBytes(buffer, offset, value.asker, 16);
+  writeEndpointKey(buffer, offset + 16, value.about);
+};
+
+export const encodeNoticeKey = (value: NoticeKey): Buffer => {
+  const buffer = zeroed(36);
+  writeNoticeKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeNoticeKey = (buffer: Buffer, offset = 0): NoticeKey => ({
+  asker: readBytes(buffer, offset, 16),
+  about: decodeEndpointKey(buffer, offset + 16),
+});
+
+export interface Notice {
+  readonly sent_at: bigint;
+}
+
+export const noticeSize = 8;
+
+const writeNotice = (buffer: Buffer, offset: number, value: Notice): void => {
+  buffer.writeBigUInt64LE(value.sent_at, offset);
+};
+
+export const encodeNotice = (value: Notice): Buffer => {
+  const buffer = zeroed(8);
+  writeNotice(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeNotice = (buffer: Buffer, offset = 0): Notice => ({
+  sent_at: buffer.readBigUInt64LE(offset),
 });
 
 export interface Reach {
@@ -87,29 +318,6 @@ export const decodePort = (buffer: Buffer, offset = 0): Port => ({
   generation: readGeneration(buffer, offset + 136),
   mac: readBytes(buffer, offset + 144, 6),
   mtu: buffer.readUInt16LE(offset + 150),
-});
-
-export interface EndpointKey {
-  readonly vni: number;
-  readonly ip: Uint8Array;
-}
-
-export const endpointKeySize = 20;
-
-const writeEndpointKey = (buffer: Buffer, offset: number, value: EndpointKey): void => {
-  buffer.writeUInt32LE(value.vni, offset);
-  writeBytes(buffer, offset + 4, value.ip, 16);
-};
-
-export const encodeEndpointKey = (value: EndpointKey): Buffer => {
-  const buffer = zeroed(20);
-  writeEndpointKey(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeEndpointKey = (buffer: Buffer, offset = 0): EndpointKey => ({
-  vni: buffer.readUInt32LE(offset),
-  ip: readBytes(buffer, offset + 4, 16),
 });
 
 export interface Endpoint {
@@ -323,26 +531,6 @@ export const decodeTombstone = (buffer: Buffer, offset = 0): Tombstone => ({
   until: buffer.readBigUInt64LE(offset + 24),
 });
 
-export interface HostKey {
-  readonly host: Uint8Array;
-}
-
-export const hostKeySize = 16;
-
-const writeHostKey = (buffer: Buffer, offset: number, value: HostKey): void => {
-  writeBytes(buffer, offset, value.host, 16);
-};
-
-export const encodeHostKey = (value: HostKey): Buffer => {
-  const buffer = zeroed(16);
-  writeHostKey(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeHostKey = (buffer: Buffer, offset = 0): HostKey => ({
-  host: readBytes(buffer, offset, 16),
-});
-
 export interface NextHop {
   readonly ifindex: number;
   readonly destination: Uint8Array;
@@ -525,52 +713,6 @@ export const decodeAttachment = (buffer: Buffer, offset = 0): Attachment => ({
   until: buffer.readBigUInt64LE(offset),
 });
 
-export interface Budget {
-  readonly due: bigint;
-  readonly error_due: bigint;
-}
-
-export const budgetSize = 16;
-
-const writeBudget = (buffer: Buffer, offset: number, value: Budget): void => {
-  buffer.writeBigUInt64LE(value.due, offset);
-  buffer.writeBigUInt64LE(value.error_due, offset + 8);
-};
-
-export const encodeBudget = (value: Budget): Buffer => {
-  const buffer = zeroed(16);
-  writeBudget(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeBudget = (buffer: Buffer, offset = 0): Budget => ({
-  due: buffer.readBigUInt64LE(offset),
-  error_due: buffer.readBigUInt64LE(offset + 8),
-});
-
-export interface Counter {
-  readonly packets: bigint;
-  readonly bytes: bigint;
-}
-
-export const counterSize = 16;
-
-const writeCounter = (buffer: Buffer, offset: number, value: Counter): void => {
-  buffer.writeBigUInt64LE(value.packets, offset);
-  buffer.writeBigUInt64LE(value.bytes, offset + 8);
-};
-
-export const encodeCounter = (value: Counter): Buffer => {
-  const buffer = zeroed(16);
-  writeCounter(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeCounter = (buffer: Buffer, offset = 0): Counter => ({
-  packets: buffer.readBigUInt64LE(offset),
-  bytes: buffer.readBigUInt64LE(offset + 8),
-});
-
 export interface Traffic {
   readonly sent: Counter;
   readonly received: Counter;
@@ -594,141 +736,25 @@ export const decodeTraffic = (buffer: Buffer, offset = 0): Traffic => ({
   received: decodeCounter(buffer, offset + 16),
 });
 
-export interface Path {
-  readonly key: EndpointKey;
-  readonly state: PathState;
+export interface Heard {
   readonly host: Uint8Array;
-  readonly asked: Uint8Array;
-  readonly generation: number;
-  readonly told_at: bigint;
-  readonly asked_at: bigint;
-  readonly checked_at: bigint;
-  readonly live_at: bigint;
-  readonly mac: Uint8Array;
-  readonly asks: number;
+  readonly at: bigint;
 }
 
-export const pathSize = 104;
+export const heardSize = 24;
 
-const writePath = (buffer: Buffer, offset: number, value: Path): void => {
-  writeEndpointKey(buffer, offset, value.key);
-  buffer.writeUInt32LE(value.state, offset + 20);
-  writeBytes(buffer, offset + 24, value.host, 16);
-  writeBytes(buffer, offset + 40, value.asked, 16);
-  writeGeneration(buffer, offset + 56, value.generation);
-  buffer.writeBigUInt64LE(value.told_at, offset + 64);
-  buffer.writeBigUInt64LE(value.asked_at, offset + 72);
-  buffer.writeBigUInt64LE(value.checked_at, offset + 80);
-  buffer.writeBigUInt64LE(value.live_at, offset + 88);
-  writeBytes(buffer, offset + 96, value.mac, 6);
-  buffer.writeUInt8(value.asks, offset + 102);
+const writeHeard = (buffer: Buffer, offset: number, value: Heard): void => {
+  writeBytes(buffer, offset, value.host, 16);
+  buffer.writeBigUInt64LE(value.at, offset + 16);
 };
 
-export const encodePath = (value: Path): Buffer => {
-  const buffer = zeroed(104);
-  writePath(buffer, 0, value);
+export const encodeHeard = (value: Heard): Buffer => {
+  const buffer = zeroed(24);
+  writeHeard(buffer, 0, value);
   return buffer;
 };
 
-export const decodePath = (buffer: Buffer, offset = 0): Path => ({
-  key: decodeEndpointKey(buffer, offset),
-  state: buffer.readUInt32LE(offset + 20) as PathState,
-  host: readBytes(buffer, offset + 24, 16),
-  asked: readBytes(buffer, offset + 40, 16),
-  generation: readGeneration(buffer, offset + 56),
-  told_at: buffer.readBigUInt64LE(offset + 64),
-  asked_at: buffer.readBigUInt64LE(offset + 72),
-  checked_at: buffer.readBigUInt64LE(offset + 80),
-  live_at: buffer.readBigUInt64LE(offset + 88),
-  mac: readBytes(buffer, offset + 96, 6),
-  asks: buffer.readUInt8(offset + 102),
-});
-
-export interface HostState {
-  readonly asked_at: bigint;
-  readonly heard_at: bigint;
-}
-
-export const hostStateSize = 16;
-
-const writeHostState = (buffer: Buffer, offset: number, value: HostState): void => {
-  buffer.writeBigUInt64LE(value.asked_at, offset);
-  buffer.writeBigUInt64LE(value.heard_at, offset + 8);
-};
-
-export const encodeHostState = (value: HostState): Buffer => {
-  const buffer = zeroed(16);
-  writeHostState(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeHostState = (buffer: Buffer, offset = 0): HostState => ({
-  asked_at: buffer.readBigUInt64LE(offset),
-  heard_at: buffer.readBigUInt64LE(offset + 8),
-});
-
-export interface NoticeKey {
-  readonly asker: Uint8Array;
-  readonly about: EndpointKey;
-}
-
-export const noticeKeySize = 36;
-
-const writeNoticeKey = (buffer: Buffer, offset: number, value: NoticeKey): void => {
-  writeBytes(buffer, offset, value.asker, 16);
-  writeEndpointKey(buffer, offset + 16, value.about);
-};
-
-export const encodeNoticeKey = (value: NoticeKey): Buffer => {
-  const buffer = zeroed(36);
-  writeNoticeKey(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeNoticeKey = (buffer: Buffer, offset = 0): NoticeKey => ({
-  asker: readBytes(buffer, offset, 16),
-  about: decodeEndpointKey(buffer, offset + 16),
-});
-
-export interface Notice {
-  readonly sent_at: bigint;
-}
-
-export const noticeSize = 8;
-
-const writeNotice = (buffer: Buffer, offset: number, value: Notice): void => {
-  buffer.writeBigUInt64LE(value.sent_at, offset);
-};
-
-export const encodeNotice = (value: Notice): Buffer => {
-  const buffer = zeroed(8);
-  writeNotice(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeNotice = (buffer: Buffer, offset = 0): Notice => ({
-  sent_at: buffer.readBigUInt64LE(offset),
-});
-
-export interface DropKey {
-  readonly vni: number;
-  readonly verdict: Verdict;
-}
-
-export const dropKeySize = 8;
-
-const writeDropKey = (buffer: Buffer, offset: number, value: DropKey): void => {
-  buffer.writeUInt32LE(value.vni, offset);
-  buffer.writeUInt32LE(value.verdict, offset + 4);
-};
-
-export const encodeDropKey = (value: DropKey): Buffer => {
-  const buffer = zeroed(8);
-  writeDropKey(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeDropKey = (buffer: Buffer, offset = 0): DropKey => ({
-  vni: buffer.readUInt32LE(offset),
-  verdict: buffer.readUInt32LE(offset + 4) as Verdict,
+export const decodeHeard = (buffer: Buffer, offset = 0): Heard => ({
+  host: readBytes(buffer, offset, 16),
+  at: buffer.readBigUInt64LE(offset + 16),
 });

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * ICMP errors to a tenant, from its gateway: what a router would say of a packet that cannot go where it should. The
+ * packet itself becomes the error. tc only.
+ */
+#ifndef MEGREZ_ERROR_H
+#define MEGREZ_ERROR_H
+
+#include "packet.h"
+#include "view.h"
+
+/* Errors to one endpoint are due one interval apart; a burst's worth may come at once. */
+#define ERROR_INTERVAL_NS (10 * 1000000ULL)
+#define ERROR_BURST_NS (200 * 1000000ULL)
+
+/* What the error quotes: the longest IPv4 header and the transport's first 8 bytes, or the least of both. */
+#define QUOTE_MAX 68
+#define QUOTE_MIN 28
+
+struct error {
+	enum verdict verdict; /* when the endpoint was told */
+	enum verdict refused; /* when it may not be told */
+	__u16 mtu;
+	__u8 type;
+	__u8 code;
+};
+
+#define ERROR_UNREACHABLE \
+	{ .verdict = VERDICT_UNREACHABLE, .refused = VERDICT_UNKNOWN_ADDRESS, .type = 3, .code = 1 }
+#define ERROR_EXPIRED { .verdict = VERDICT_TIME_EXCEEDED, .refused = VERDICT_EXPIRED, .type = 11 }
+#define ERROR_TOO_BIG { .verdict = VERDICT_FRAGMENT_NEEDED, .refused = VERDICT_TOO_BIG, .type = 3, .code = 4 }
+
+struct icmp_error {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be16 unused;
+	__be16 mtu;
+} __attribute__((packed));
+
+#define ERROR_ROOM (sizeof(struct iphdr) + sizeof(struct icmp_error))
+
+__noinline int error_allowed(__u32 ifindex, __u64 now)
+{
+	struct port_key key = { .ifindex = ifindex };
+	struct budget *budget = bpf_map_lookup_elem(&budgets, &key);
+	__u64 due;
+
+	if (!budget)
+		return false;
+	due = budget->error_due;
+	if (due < now)
+		due = now;
+	if (due > now + ERROR_BURST_NS)
+		return false;
+	budget->error_due = due + ERROR_INTERVAL_NS;
+	return true;
+}
+
+/* RFC 1122: no error about an error, nor about a fragment that is not the first. */
+__noinline int may_cause_error(struct __sk_buff *skb)
+{
+	struct iphdr ip;
+	__u8 type;
+
+	if (bpf_skb_load_bytes(skb, sizeof(struct ethhdr), &ip, sizeof(ip)) || (ip.frag_off & bpf_htons(0x1fff)))
+		return false;
+	if (ip.protocol != IPPROTO_ICMP)
+		return true;
+	if (bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + ip.ihl * 4, &type, 1))
+		return false;
+	/* Echo and its reply, timestamps and the like; all other types are errors or of routers. */
+	return type == 0 || type == 8 || (type >= 13 && type <= 18);
+}
+
+static __always_inline __be16 fold(__u64 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* The sum over the quoted bytes of the frame, whose number is left in `quoted`; negative: too short. */
+static __always_inline __s64 sum_quote(struct __sk_buff *skb, __u32 *quoted)
+{
+	struct view view = view_of_headers(skb, sizeof(struct ethhdr) + QUOTE_MAX);
+	__be32 *quote = at(&view, sizeof(struct ethhdr), QUOTE_MAX);
+
+	*quoted = QUOTE_MAX;
+	if (quote)
+		return bpf_csum_diff(NULL, 0, quote, QUOTE_MAX, 0);
+	*quoted = QUOTE_MIN;
+	quote = at(&view, sizeof(struct ethhdr), QUOTE_MIN);
+	return quote ? bpf_csum_diff(NULL, 0, quote, QUOTE_MIN, 0) : -1;
+}
+
+/*
+ * `skb` is a bare IPv4 frame of the endpoint at `port`. What is behind the quote stays in the packet, beyond the length
+ * that its header states.
+ */
+__noinline int error_ip4(struct __sk_buff *skb, const struct port *port, const struct error *error)
+{
+	struct icmp_error icmp = {};
+	struct iphdr ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_ICMP };
+	static const __u8 gateway_mac[6] = GATEWAY_MAC;
+	struct ethhdr *eth;
+	struct view view;
+	__u32 quoted;
+	__s64 sum;
+
+	if (!port || !error)
+		return VERDICT_KERNEL;
+	sum = sum_quote(skb, &quoted);
+	if (sum < 0)
+		return error->refused;
+	icmp.type = error->type;
+	icmp.code = error->code;
+	icmp.mtu = bpf_htons(error->mtu);
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&icmp, sizeof(icmp), sum);
+	icmp.checksum = fold(sum);
+	ip.tot_len = bpf_htons(ERROR_ROOM + quoted);
+	ip.saddr = address_to_ip4(&port->ip4.gateway);
+	ip.daddr = address_to_ip4(&port->ip4.ip);
+	ip.check = ip4_checksum(&ip);
+	if (bpf_skb_adjust_room(skb, ERROR_ROOM, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	    bpf_skb_store_bytes(skb, sizeof(*eth), &ip, sizeof(ip), 0) ||
+	    bpf_skb_store_bytes(skb, sizeof(*eth) + sizeof(ip), &icmp, sizeof(icmp), 0))
+		return VERDICT_KERNEL;
+	view = view_of_skb(skb);
+	eth = at(&view, 0, sizeof(*eth));
+	if (!eth)
+		return VERDICT_KERNEL;
+	mac_copy(eth->h_dest, port->mac);
+	mac_copy(eth->h_source, gateway_mac);
+	return error->verdict;
+}
+
+/* Tells the endpoint at `port`, whose interface is `ifindex`, about its own packet, which `skb` is. */
+static __always_inline enum verdict tell_error(struct __sk_buff *skb, const struct port *port, __u32 ifindex,
+					       __u64 now, const struct error *error, int *action)
+{
+	if (!may_cause_error(skb) || !error_allowed(ifindex, now))
+		return error->refused;
+	*action = bpf_redirect(ifindex, 0);
+	return error_ip4(skb, port, error);
+}
+
+#endif
