@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { HoldingState, maps } from '@megrez/abi';
 import { formatAddress, formatMac, parseAddress, SlotState } from '@megrez/model';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
@@ -497,6 +498,55 @@ test('next hops of the owners are in the kernel when their table is acknowledged
   await session.send([tableChange({ host: 'h9', address: '192.0.2.99' }, 20)]);
   await vi.waitFor(() => expect(problems(session)).toContain('192.0.2.99'));
   expect(await host.map('next_hops')).toEqual([]);
+});
+
+test('a bouncer on a veth comes when the far end can hear it, and goes before that stops listening', async () => {
+  const running = async (): Promise<string> => {
+    const [link] = JSON.parse(await host.exec('ip', '-json', '-details', 'link', 'show', 'eth0')) as [
+      { xdp?: { prog: { name: string } } },
+    ];
+    return link.xdp?.prog.name ?? 'none';
+  };
+  const pass = fileURLToPath(new URL('../../../dist/bpf/pass.bpf.o', import.meta.url));
+  const far = (...xdp: readonly string[]) => host.far('ip', 'link', 'set', 'dev', 'far', ...xdp);
+  const hook = (session: RelaySession) => session.pings.flatMap(({ report }) => report?.nicHook ?? []).at(-1);
+  const bouncer = [vpcChange(), subnetChange(), tableChange(self)];
+  host.start(relay.address);
+  const first = await host.alive(relay.session());
+  // Nobody follows: for half a second it only lets pass, then it is gone.
+  await first.send(bouncer, { snapshot: true, end: true });
+  const seen = new Set<string>();
+  await vi.waitFor(
+    async () => {
+      seen.add(await running());
+      expect(host.log()).toContain('runs no XDP');
+    },
+    { timeout: 5_000, interval: 1 },
+  );
+  expect([...seen]).toContain('pass');
+  expect([...seen]).not.toContain('bouncer');
+  await vi.waitFor(async () => expect(await running()).toBe('none'));
+
+  // The far end follows.
+  await host.kill();
+  host.start(relay.address);
+  const second = await host.alive(relay.session());
+  const follow = vi.waitFor(async () => expect(await running()).toBe('pass'), { timeout: 5_000, interval: 1 });
+  await second.send(bouncer, { snapshot: true, end: true });
+  await follow;
+  await far('xdpdrv', 'obj', pass, 'sec', 'xdp.frags');
+  await vi.waitFor(async () => expect(await running()).toBe('bouncer'), { timeout: 5_000 });
+  await vi.waitFor(() => expect(hook(second)).toBe('native'), { timeout: 5_000 });
+  // A restarted agent finds both ends as they should be: never without the bouncer.
+  await host.kill();
+  expect(await running()).toBe('bouncer');
+  host.start(relay.address);
+  const third = await host.alive(relay.session());
+  expect(await running()).toBe('bouncer');
+  await third.send([...bouncer, endpointChange({}, 10)], { snapshot: true, end: true });
+  await vi.waitFor(async () => expect(await running()).toBe('none'), { timeout: 5_000 });
+  await vi.waitFor(() => expect(hook(third)).toBe('tc'), { timeout: 5_000 });
+  await far('xdp', 'off');
 });
 
 test('a host behind a router is reached by the router, whichever it is now', async () => {

@@ -30,8 +30,8 @@ const veth_max_mtu = 65_535;
 const peer_wait_ms = 500;
 
 /** The far end of a veth takes XDP_TX only when it runs a native program too, and it may follow us a moment later. */
-const peerRunsXdp = async (ifindex: number): Promise<boolean> => {
-  const deadline = performance.now() + peer_wait_ms;
+const peerRunsXdp = async (ifindex: number, wait_ms: number): Promise<boolean> => {
+  const deadline = performance.now() + wait_ms;
   for (;;) {
     const link = await getLink({ ifindex });
     if (link !== undefined && link.maxMtu !== veth_max_mtu) return true;
@@ -64,18 +64,34 @@ export const openBouncer = async (
 
   const attach = async (mode: 'native' | 'generic'): Promise<Hook> => {
     try {
+      if (driver === 'veth' && mode === 'native' && !(await peerRunsXdp(nic.ifindex, 0))) {
+        // What the bouncer transmitted would be lost: until the far end follows, tc answers.
+        await attachXdp(object.program('pass'), nic.ifindex, { pin, mode });
+        if (!(await peerRunsXdp(nic.ifindex, peer_wait_ms)) && wanted === 'auto') {
+          log.info({ nic: nic.name }, 'the far end of the veth runs no XDP and would lose answers: tc answers lookups');
+          await detach(pin);
+          return 'tc';
+        }
+      }
       await attachXdp(object.program('bouncer'), nic.ifindex, { pin, mode });
       problem = undefined;
-      if (wanted !== 'auto' || driver !== 'veth' || (await peerRunsXdp(nic.ifindex))) return mode;
-      log.info({ nic: nic.name }, 'the far end of the veth runs no XDP and would lose answers: tc answers lookups');
-      await detach(pin);
-      return 'tc';
+      return mode;
     } catch (error) {
       if (wanted === 'auto' && isKernelError(error, 'EOPNOTSUPP')) return 'tc';
       problem = `XDP (${mode}) cannot be attached to ${nic.name}, so tc answers lookups: ${(error as Error).message}`;
       log.warn({ error, nic: nic.name, mode }, 'XDP was refused; tc answers lookups');
       return 'tc';
     }
+  };
+
+  const leave = async (): Promise<void> => {
+    if (linkInfo(pin) === undefined) return;
+    // The far end stops listening as soon as the link goes: nothing is transmitted from before that.
+    if (current !== 'tc') {
+      const mode = current ?? 'native';
+      await attachXdp(object.program('pass'), nic.ifindex, { pin, mode });
+    }
+    await detach(pin);
   };
 
   // A restarted agent replaces the program and leaves the choice until it knows what the host does.
@@ -98,7 +114,7 @@ export const openBouncer = async (
       if (hook === asked) return;
       asked = hook;
       if (hook === 'tc') {
-        if (linkInfo(pin) !== undefined) await detach(pin);
+        await leave();
         current = 'tc';
         problem = undefined;
       } else {

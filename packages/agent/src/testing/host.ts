@@ -142,6 +142,7 @@ export const startHost = async (bundle: string): Promise<TestHost> => {
         servers: [server],
         bpffs: '/sys/fs/bpf',
         state,
+        
         metrics: `unix:${join(directory, 'metrics')}`,
         ...more,
       };
