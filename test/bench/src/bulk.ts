@@ -1,8 +1,8 @@
 /** Many endpoints without interfaces: how many a second, and what an agent that holds all their mappings weighs. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readMetrics } from '@megrez/dev';
 import { agentPid, type Control, create, none, parallel, requestFor, startControl } from './control';
-import { scrape } from './metrics';
 import type { Options } from './options';
 import type { Figure } from './report';
 import type { Tools } from './traffic';
@@ -28,7 +28,7 @@ async function measureRate(control: Control, burst: number, signal: AbortSignal)
 }
 
 async function mappingsOf(control: Control, host: number): Promise<number> {
-  const samples = await scrape(control.agents[host] ?? '');
+  const samples = await readMetrics(control.agents[host] ?? '');
   return samples.find(({ name, labels }) => name === 'megrez_map_entries' && labels.map === 'mappings')?.value ?? 0;
 }
 

@@ -1,6 +1,6 @@
 /** What creations cost in operations, and where their time goes, by everybody's own counters. */
+import { readMetrics, type Sample } from '@megrez/dev';
 import { type Control, create, managed, remove } from './control';
-import { type Sample, scrape } from './metrics';
 
 /** Per creation. */
 export interface Counts {
@@ -26,7 +26,7 @@ const sum = (samples: readonly Sample[], name: string) =>
   samples.filter((sample) => sample.name === name && !isRegular(sample)).reduce((total, { value }) => total + value, 0);
 
 async function read({ controller, agents }: Control): Promise<Counts> {
-  const [own, ...theirs] = await Promise.all([controller, ...agents].map(scrape));
+  const [own, ...theirs] = await Promise.all([controller, ...agents].map(readMetrics));
   const [host, owner] = theirs;
   return {
     creation_ms: 1000 * sum(own ?? [], 'megrez_endpoint_creation_seconds_sum'),

@@ -3,8 +3,8 @@ import type { Client } from '@megrez/client';
 import type { Endpoint } from '@megrez/model';
 import { hostCommand } from '../exec';
 import { agentSocket, layout } from '../layout';
+import { readMetrics, type Sample } from '../metrics';
 import type { DevCluster } from '../up';
-import { readMetrics, type Sample } from './metrics';
 import { median, type Narrator, round } from './narrate';
 import { collect, ping, transfer } from './traffic';
 

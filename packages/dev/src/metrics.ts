@@ -22,17 +22,19 @@ export function parseMetrics(text: string): readonly Sample[] {
   });
 }
 
-/** GET /metrics from a unix socket. */
-export async function readMetrics(socketPath: string): Promise<readonly Sample[]> {
+/** GET /metrics of a unix socket (a path) or of `host:port`. */
+export async function readMetrics(address: string): Promise<readonly Sample[]> {
+  const [host = '', port = ''] = address.split(':');
+  const where = address.startsWith('/') ? { socketPath: address } : { host, port };
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const asked = request({ socketPath, path: '/metrics', agent: false, timeout: 5000 }, resolve);
-    asked.on('timeout', () => asked.destroy(new Error(`GET /metrics of ${socketPath} did not answer`)));
+    const asked = request({ ...where, path: '/metrics', agent: false, timeout: 10_000 }, resolve);
+    asked.on('timeout', () => asked.destroy(new Error(`GET /metrics of ${address} did not answer`)));
     asked.on('error', reject);
     asked.end();
   });
   const text = Buffer.concat(await response.toArray()).toString();
   if (response.statusCode !== 200) {
-    throw new Error(`GET /metrics of ${socketPath} answered ${response.statusCode}: ${text}`);
+    throw new Error(`GET /metrics of ${address} answered ${response.statusCode}: ${text}`);
   }
   return parseMetrics(text);
 }
