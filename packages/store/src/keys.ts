@@ -57,6 +57,8 @@ export const keys = {
   name: (vni: number, subnet: number, name: string) => key(Endpoint, 'names', vni, subnet, name),
   mac: (vni: number, subnet: number, mac: string) => key(Endpoint, 'macs', vni, subnet, mac),
   held: (vni: number, subnet: number, ip: string) => key(HeldAddress, 'held', vni, subnet, ip),
+  /** An endpoint that moves, so that somebody goes on with it: an index entry, as under `names`. */
+  move: (vni: number, subnet: number, ip: string) => key(Endpoint, 'moves', vni, subnet, ip),
   slots: (vni: number, subnet: number) => key(SlotTable, 'slots', vni, subnet),
   service: (vni: number, subnet: number, name: string) => key(Service, 'services', vni, subnet, name),
   host: (name: string) => key(Host, 'hosts', name),
@@ -96,8 +98,9 @@ export const prefixes = {
   sessions: () => prefix(SessionRecord, 'sessions'),
   slotPlans: () => prefix(SlotPlan, 'slot-plans'),
   jobs: () => prefix(ShardJob, 'jobs'),
-  /** A host's endpoints in one subnet. */
-  byHostIn: (host: string, vni: number, subnet: number) => prefix(Endpoint, 'by-host', host, vni, subnet),
+  /** A host's endpoints in a VPC, or in one subnet of it. */
+  byHostIn: (host: string, vni: number, subnet?: number) =>
+    prefix(Endpoint, 'by-host', host, vni, ...(subnet === undefined ? [] : [subnet])),
 } as const;
 
 export type ParsedKey =
@@ -121,6 +124,7 @@ export type ParsedKey =
   | { readonly kind: 'service'; readonly vni: number; readonly subnet: number; readonly name: string }
   | { readonly kind: 'host'; readonly name: string }
   | { readonly kind: 'held'; readonly vni: number; readonly subnet: number; readonly ip: string }
+  | { readonly kind: 'move'; readonly vni: number; readonly subnet: number; readonly ip: string }
   | { readonly kind: 'relay'; readonly incarnation: string }
   | { readonly kind: 'session'; readonly host: string }
   | { readonly kind: 'leader' }
@@ -150,6 +154,8 @@ export const parseKey = (path: string): ParsedKey => {
       return { kind: 'host', name: a };
     case 'held':
       return { kind: 'held', vni: Number(a), subnet: Number(b), ip: c };
+    case 'moves':
+      return { kind: 'move', vni: Number(a), subnet: Number(b), ip: c };
     case 'relays':
       return { kind: 'relay', incarnation: a };
     case 'sessions':
