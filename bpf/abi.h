@@ -23,6 +23,13 @@ enum limit {
 	TOMBSTONES_MAX = 16384,	  /* endpoints that left one host a short while ago */
 	HOSTS_MAX = 8192,	  /* hosts one host talks with */
 	NETWORKS_MAX = 8192,	  /* VNIs known on one host */
+	SERVICES_MAX = 8192,	  /* service addresses of the subnets of which one host owns slots */
+	SERVICE_PORTS_MAX = 16384,
+	BACKENDS_MAX = 1 << 17,
+	FLOWS_MAX = 1 << 17,	  /* established flows to services one host translates */
+	YOUNG_FLOWS_MAX = 1 << 16, /* those that had no answer yet, and those without states */
+	FLOWS_PER_PORT = 1 << 14, /* established flows of one endpoint */
+	SERVICE_BUCKETS = 1021,
 	NOTICES_MAX = 16384,	  /* notices whose rate is watched */
 	DROPS_MAX = 16384,	  /* (VNI, verdict) pairs counted */
 	UNDERLAY_PREFIXES_MAX = 256,
@@ -250,6 +257,53 @@ struct next_hop {
 	__u32 ifindex;
 	__u8 destination[6];
 	__u8 source[6];
+};
+
+/* A service's address: every bouncer of its subnet holds it. Its key is an endpoint_key. */
+struct service_address {
+	__u64 generation;
+	__u8 mac[6];
+	__u8 padding[2];
+};
+
+struct service_port_key {
+	__u32 vni;
+	struct address ip;
+	__be16 port;
+	__u8 protocol;
+	__u8 padding;
+};
+
+enum affinity {
+	AFFINITY_FLOW,	    /* every flow for itself */
+	AFFINITY_CLIENT_IP, /* flows of one client keep together */
+};
+
+enum refusal {
+	REFUSAL_DROP,
+	REFUSAL_TELL, /* by ICMP, that nobody is there */
+};
+
+/* One port of a service. `bucket` is its Maglev table: numbers of backends; nothing is read of it without backends. */
+struct service_port {
+	__u64 generation;
+	__u32 backends;
+	__u16 affinity; /* enum affinity */
+	__u16 refusal;	/* enum refusal, when there is no backend */
+	__u16 bucket[SERVICE_BUCKETS];
+	__u8 padding[6];
+};
+
+struct backend_key {
+	struct service_port_key service;
+	__u32 number;
+};
+
+struct backend {
+	struct address ip;
+	__be16 port;
+	__u8 padding[6];
+	__u64 generation;
 };
 
 /* What is known of another host's datapath. */

@@ -9,6 +9,8 @@
 const struct {
 	enum limit limit;
 	enum program program;
+	enum affinity affinity;
+	enum refusal refusal;
 } abi_enums SEC(".rodata");
 
 /* tcx ingress of the host's side of every endpoint. */

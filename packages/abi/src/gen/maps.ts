@@ -1,6 +1,6 @@
 // Generated from the BTF of bpf/ (npm run generate). Do not edit.
 import { u32 } from '../bytes';
-import { attachmentSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeHeard, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeRoute, decodeRouteKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeHeard, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeRoute, encodeRouteKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, heardSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, routeKeySize, routeSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
+import { attachmentSize, backendKeySize, backendSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBackend, decodeBackendKey, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeHeard, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeRoute, decodeRouteKey, decodeServiceAddress, decodeServicePort, decodeServicePortKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBackend, encodeBackendKey, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeHeard, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeRoute, encodeRouteKey, encodeServiceAddress, encodeServicePort, encodeServicePortKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, heardSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, routeKeySize, routeSize, serviceAddressSize, servicePortKeySize, servicePortSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
 
 /** Every map of the object, by its name there. */
 export const maps = {
@@ -105,6 +105,24 @@ export const maps = {
     max_entries: 1,
     key: u32,
     value: { size: attachmentSize, encode: encodeAttachment, decode: decodeAttachment },
+  },
+  services: {
+    type: 'hash',
+    max_entries: 8192,
+    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
+    value: { size: serviceAddressSize, encode: encodeServiceAddress, decode: decodeServiceAddress },
+  },
+  service_ports: {
+    type: 'hash',
+    max_entries: 16384,
+    key: { size: servicePortKeySize, encode: encodeServicePortKey, decode: decodeServicePortKey },
+    value: { size: servicePortSize, encode: encodeServicePort, decode: decodeServicePort },
+  },
+  backends: {
+    type: 'hash',
+    max_entries: 131072,
+    key: { size: backendKeySize, encode: encodeBackendKey, decode: decodeBackendKey },
+    value: { size: backendSize, encode: encodeBackend, decode: decodeBackend },
   },
   traffic: {
     type: 'percpu_hash',

@@ -713,6 +713,139 @@ export const decodeAttachment = (buffer: Buffer, offset = 0): Attachment => ({
   until: buffer.readBigUInt64LE(offset),
 });
 
+export interface ServiceAddress {
+  readonly generation: number;
+  readonly mac: Uint8Array;
+}
+
+export const serviceAddressSize = 16;
+
+const writeServiceAddress = (buffer: Buffer, offset: number, value: ServiceAddress): void => {
+  writeGeneration(buffer, offset, value.generation);
+  writeBytes(buffer, offset + 8, value.mac, 6);
+};
+
+export const encodeServiceAddress = (value: ServiceAddress): Buffer => {
+  const buffer = zeroed(16);
+  writeServiceAddress(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeServiceAddress = (buffer: Buffer, offset = 0): ServiceAddress => ({
+  generation: readGeneration(buffer, offset),
+  mac: readBytes(buffer, offset + 8, 6),
+});
+
+export interface ServicePortKey {
+  readonly vni: number;
+  readonly ip: Uint8Array;
+  readonly port: number;
+  readonly protocol: number;
+}
+
+export const servicePortKeySize = 24;
+
+const writeServicePortKey = (buffer: Buffer, offset: number, value: ServicePortKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  writeBytes(buffer, offset + 4, value.ip, 16);
+  buffer.writeUInt16BE(value.port, offset + 20);
+  buffer.writeUInt8(value.protocol, offset + 22);
+};
+
+export const encodeServicePortKey = (value: ServicePortKey): Buffer => {
+  const buffer = zeroed(24);
+  writeServicePortKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeServicePortKey = (buffer: Buffer, offset = 0): ServicePortKey => ({
+  vni: buffer.readUInt32LE(offset),
+  ip: readBytes(buffer, offset + 4, 16),
+  port: buffer.readUInt16BE(offset + 20),
+  protocol: buffer.readUInt8(offset + 22),
+});
+
+export interface ServicePort {
+  readonly generation: number;
+  readonly backends: number;
+  readonly affinity: number;
+  readonly refusal: number;
+  readonly bucket: Uint8Array;
+}
+
+export const servicePortSize = 2064;
+
+const writeServicePort = (buffer: Buffer, offset: number, value: ServicePort): void => {
+  writeGeneration(buffer, offset, value.generation);
+  buffer.writeUInt32LE(value.backends, offset + 8);
+  buffer.writeUInt16LE(value.affinity, offset + 12);
+  buffer.writeUInt16LE(value.refusal, offset + 14);
+  writeBytes(buffer, offset + 16, value.bucket, 2042);
+};
+
+export const encodeServicePort = (value: ServicePort): Buffer => {
+  const buffer = zeroed(2064);
+  writeServicePort(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeServicePort = (buffer: Buffer, offset = 0): ServicePort => ({
+  generation: readGeneration(buffer, offset),
+  backends: buffer.readUInt32LE(offset + 8),
+  affinity: buffer.readUInt16LE(offset + 12),
+  refusal: buffer.readUInt16LE(offset + 14),
+  bucket: readBytes(buffer, offset + 16, 2042),
+});
+
+export interface BackendKey {
+  readonly service: ServicePortKey;
+  readonly number: number;
+}
+
+export const backendKeySize = 28;
+
+const writeBackendKey = (buffer: Buffer, offset: number, value: BackendKey): void => {
+  writeServicePortKey(buffer, offset, value.service);
+  buffer.writeUInt32LE(value.number, offset + 24);
+};
+
+export const encodeBackendKey = (value: BackendKey): Buffer => {
+  const buffer = zeroed(28);
+  writeBackendKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeBackendKey = (buffer: Buffer, offset = 0): BackendKey => ({
+  service: decodeServicePortKey(buffer, offset),
+  number: buffer.readUInt32LE(offset + 24),
+});
+
+export interface Backend {
+  readonly ip: Uint8Array;
+  readonly port: number;
+  readonly generation: number;
+}
+
+export const backendSize = 32;
+
+const writeBackend = (buffer: Buffer, offset: number, value: Backend): void => {
+  writeBytes(buffer, offset, value.ip, 16);
+  buffer.writeUInt16BE(value.port, offset + 16);
+  writeGeneration(buffer, offset + 24, value.generation);
+};
+
+export const encodeBackend = (value: Backend): Buffer => {
+  const buffer = zeroed(32);
+  writeBackend(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeBackend = (buffer: Buffer, offset = 0): Backend => ({
+  ip: readBytes(buffer, offset, 16),
+  port: buffer.readUInt16BE(offset + 16),
+  generation: readGeneration(buffer, offset + 24),
+});
+
 export interface Traffic {
   readonly sent: Counter;
   readonly received: Counter;
