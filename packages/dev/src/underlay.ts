@@ -33,7 +33,7 @@ bpftool prog load "$2" /sys/fs/bpf/switch type classifier pinmaps /sys/fs/bpf
 ip -batch -
 ip -oneline link show type veth | while read -r _ port _; do
   port=\${port%%@*}
-  echo "$3" >"/sys/class/net/$port/queues/rx-0/rps_cpus"
+  for queue in /sys/class/net/"$port"/queues/rx-*; do echo "$3" >"$queue/rps_cpus"; done
   echo "qdisc add dev $port clsact"
   echo "filter add dev $port ingress bpf direct-action object-pinned /sys/fs/bpf/switch"
 done | tc -batch -`,

@@ -1,10 +1,11 @@
-/** Megrez and bridge + VXLAN on the same machine in turns: A B A B, `rounds` times on each underlay. */
+/** Megrez and bridge + VXLAN on the same machine in turns: A B A B, `rounds` times on each underlay and link. */
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { startMegrez } from './megrez';
-import type { Options } from './options';
+import type { BenchUnderlay, Options } from './options';
 import type { Figure } from './report';
 import { startRival } from './rival';
-import { conditions, type Side, setUnderlay } from './side';
+import { conditions, type Side, setSpreading, withLink } from './side';
 import { flood, ping, type Tools, tcp, udpRoundTrip } from './traffic';
 
 interface Measure {
@@ -72,16 +73,34 @@ export async function measureDatapath(
   tools: Tools,
   told: (text: string) => void,
 ): Promise<readonly Figure[]> {
-  const { signal } = tools;
   const wanted = measures.filter(({ section }) => options.only.has(section));
   if (wanted.length === 0) return [];
-  const sides: Side[] = [];
+  const figures: Figure[] = [];
+  for (const kind of options.underlays) {
+    figures.push(...(await measureUnderlay(join(dir, kind), kind, wanted, options, tools, told)));
+  }
+  return figures;
+}
+
+async function measureUnderlay(
+  dir: string,
+  kind: BenchUnderlay,
+  wanted: readonly Measure[],
+  options: Options,
+  tools: Tools,
+  told: (text: string) => void,
+): Promise<readonly Figure[]> {
+  const { signal } = tools;
+  const started: Side[] = [];
   try {
-    sides.push(await startMegrez(dir, signal));
-    sides.push(await startRival(signal));
+    started.push(await startMegrez(dir, kind, signal));
+    started.push(await startRival(kind, signal));
     const figures: Figure[] = [];
-    for (const underlay of options.underlays) {
-      for (const side of sides) await setUnderlay(side, underlay, signal);
+    for (const link of options.links) {
+      const where = `underlay ${kind}, link ${link}`;
+      const sides: Side[] = [];
+      for (const side of started) sides.push(await withLink(side, link, signal));
+      for (const side of sides) await setSpreading(side, 'all CPUs', signal);
       await assertSameConditions(sides, signal);
       for (const side of sides) await warmUp(side, tools);
       const values = wanted.map(() => ({ megrez: [] as number[], vxlan: [] as number[] }));
@@ -89,23 +108,16 @@ export async function measureDatapath(
         for (const [i, { take }] of wanted.entries()) {
           for (const side of sides) values[i]?.[side.name].push(await take(side, tools));
         }
-        told(`underlay ${underlay}: round ${round} of ${options.rounds}`);
+        told(`${where}: round ${round} of ${options.rounds}`);
       }
       const bare = await measureBare(sides, wanted, tools);
       for (const [i, { name, unit, target }] of wanted.entries()) {
         const { megrez = [], vxlan = [] } = values[i] ?? {};
-        figures.push({
-          name: `${name}; underlay ${underlay}`,
-          unit,
-          megrez,
-          vxlan,
-          ...bare[i],
-          ...(target ? { target } : {}),
-        });
+        figures.push({ name: `${name}; ${where}`, unit, megrez, vxlan, ...bare[i], ...(target ? { target } : {}) });
       }
     }
     return figures;
   } finally {
-    for (const side of sides) await side.close();
+    for (const side of started) await side.close();
   }
 }

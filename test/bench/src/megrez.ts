@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '@megrez/client';
 import { devDown, devUp, execCommand, hostCommand } from '@megrez/dev';
+import type { BenchUnderlay } from './options';
 import { run } from './process';
 import type { Endpoint, Side } from './side';
 
 /** As in the demo: endpoints on h1 and h2, the subnet's bouncer on h3. */
-export async function startMegrez(dir: string, signal: AbortSignal): Promise<Side> {
-  const cluster = await devUp({ dir, hosts: 3 });
+export async function startMegrez(dir: string, kind: BenchUnderlay, signal: AbortSignal): Promise<Side> {
+  const cluster = await devUp({ dir, hosts: 3, underlay: kind });
   const client = connect(cluster.server, { deadline_ms: 30_000 });
   try {
     const api = client.provisioning;
@@ -23,7 +24,7 @@ export async function startMegrez(dir: string, signal: AbortSignal): Promise<Sid
     };
     const endpoints = [await create('a', 'h1'), await create('b', 'h2')] as const;
     return {
-      name: 'megrez',
+      ...{ name: 'megrez', kind, link: 'veth' },
       endpoints,
       hosts: cluster.hosts.map(({ name }) => hostCommand(name, [], { dir })),
       underlay: ['nsenter', '--mount', '--net', '--target', String(holderOfUnderlay(dir)), '--'],

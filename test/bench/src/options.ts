@@ -1,16 +1,22 @@
 import { parseArgs } from 'node:util';
+import type { Underlay } from '@megrez/dev';
 
 /** What can be measured, in the order in which it is. */
 export const sections = ['tcp', 'rtt', 'udp', 'rate', 'memory', 'map', 'interface', 'create', 'up'] as const;
 export type Section = (typeof sections)[number];
 
-export const underlays = ['veth', 'wire'] as const;
+export const underlays = ['direct', 'bridge'] as const satisfies readonly Underlay[];
+/** As `megrez dev up` has them: a switch that costs next to nothing, or the kernel's bridge. */
+export type BenchUnderlay = (typeof underlays)[number];
+
+export const links = ['veth', 'wire'] as const;
 /** `veth` as it is; `wire` with segmentation done before it and aggregation behind it, which is nearer to a real one. */
-export type Underlay = (typeof underlays)[number];
+export type Link = (typeof links)[number];
 
 export interface Options {
   readonly only: ReadonlySet<Section>;
-  readonly underlays: readonly Underlay[];
+  readonly underlays: readonly BenchUnderlay[];
+  readonly links: readonly Link[];
   readonly rounds: number;
   /** Of one measurement of traffic. */
   readonly duration_ms: number;
@@ -27,7 +33,7 @@ export interface Options {
   readonly json: string | undefined;
 }
 
-export const usage = `usage: npm run bench -- [--quick] [--only ${sections.join(',')}] [--underlay veth,wire] [--rounds N] [--json FILE]`;
+export const usage = `usage: npm run bench -- [--quick] [--only ${sections.join(',')}] [--underlay ${underlays.join(',')}] [--link ${links.join(',')}] [--rounds N] [--json FILE]`;
 
 /** A refusal that is printed without a stack. */
 export class UsageError extends Error {}
@@ -37,7 +43,8 @@ export function parseOptions(args: readonly string[]): Options {
   const { quick = false, json } = values;
   return {
     only: new Set(among('--only', sections, values.only)),
-    underlays: among('--underlay', underlays, values.underlay),
+    underlays: among('--underlay', underlays, values.underlay ?? 'direct'),
+    links: among('--link', links, values.link),
     rounds: count('--rounds', values.rounds ?? (quick ? '1' : '5')),
     duration_ms: quick ? 1000 : 2000,
     sizes: quick ? [10, 100] : [10, 100, 1000],
@@ -57,6 +64,7 @@ function parse(args: readonly string[]) {
         quick: { type: 'boolean' },
         only: { type: 'string' },
         underlay: { type: 'string' },
+        link: { type: 'string' },
         rounds: { type: 'string' },
         json: { type: 'string' },
       },
