@@ -124,7 +124,7 @@ const isRowMap = ({ members }: BtfType): boolean =>
   ['key', 'value'].every((name) => members.some((m) => m.name === name));
 
 /** Enums of abi.h and wire.h that no row may hold; others in the BTF are the kernel's. */
-const wanted = new Set(['limit', 'program', 'op']);
+const wanted = new Set(['limit', 'program', 'op', 'affinity', 'refusal']);
 
 const fail = (message: string): never => {
   throw new Error(message);

@@ -1,5 +1,12 @@
 // Generated from the BTF of bpf/ (npm run generate). Do not edit.
 
+export const Affinity = {
+  flow: 0,
+  client_ip: 1,
+} as const;
+export type Affinity = (typeof Affinity)[keyof typeof Affinity];
+export type AffinityName = keyof typeof Affinity;
+
 export const EndpointFlag = {
   veth: 1,
 } as const;
@@ -61,6 +68,13 @@ export const Program = {
 } as const;
 export type Program = (typeof Program)[keyof typeof Program];
 export type ProgramName = keyof typeof Program;
+
+export const Refusal = {
+  drop: 0,
+  tell: 1,
+} as const;
+export type Refusal = (typeof Refusal)[keyof typeof Refusal];
+export type RefusalName = keyof typeof Refusal;
 
 export const Verdict = {
   pass: 0,
