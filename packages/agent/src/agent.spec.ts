@@ -591,6 +591,28 @@ test('a host behind a router is reached by the router, whichever it is now', asy
   await vi.waitFor(async () => expect(await onlink()).toBe(1), { timeout: 4_000 });
 });
 
+test('hosts that leave the datapath without an answer are reported until they are heard', async () => {
+  const hex = (bytes: Buffer) => ['hex', ...[...bytes].map((byte) => byte.toString(16).padStart(2, '0'))];
+  const now = process.hrtime.bigint();
+  const state = async (address: string, asked_at: bigint, heard_at: bigint) => {
+    const key = hex(maps.hosts.key.encode({ host: parseAddress(address) }));
+    const value = hex(maps.hosts.value.encode({ asked_at, heard_at, probed_at: 0n }));
+    const pin = '/sys/fs/bpf/megrez/hosts';
+    await host.exec('bpftool', 'map', 'update', 'pinned', pin, 'key', ...key, 'value', ...value);
+  };
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  await session.send(introduction, { snapshot: true, end: true });
+  const silent = () => session.pings.flatMap(({ report }) => (report === undefined ? [] : [report.silentHosts])).at(-1);
+  const second = 1_000_000_000n;
+  await state('192.0.2.9', now - 2n * second, now - 3n * second);
+  await state('192.0.2.8', now + 3600n * second, 0n);
+  await state('192.0.2.7', now - 3n * second, now - 2n * second);
+  await vi.waitFor(() => expect(silent()).toEqual(['192.0.2.9']), { timeout: 5_000 });
+  await state('192.0.2.9', now - 2n * second, now);
+  await vi.waitFor(() => expect(silent()).toEqual([]), { timeout: 5_000 });
+});
+
 /** A UDP datagram to 192.0.2.1:5555 as a broadcast frame inside VXLAN. */
 const stranger = (): Buffer => {
   const datagram = Buffer.from('15b315b3000c0000666f7267', 'hex');

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { encapsulationMax, type MapName, maps } from '@megrez/abi';
-import { getLink } from '@megrez/kernel';
+import { getLink, noteExpediting } from '@megrez/kernel';
 import {
   formatAddress,
   formatMac,
@@ -18,11 +19,13 @@ import { type Datapath, openDatapath } from './datapath';
 import { openBouncer } from './hook';
 import { serveHttp } from './http';
 import { openInterfaces } from './interfaces';
+import { requireKernel } from './kernel-version';
 import { startLoop } from './loop';
 import { giveBack } from './memory';
 import { openMetrics } from './metrics';
 import { openNamespaces } from './namespaces';
 import { openNextHops } from './next-hops';
+import { observe } from './observe';
 import { onlinkPrefix } from './onlink';
 import type { Agent, AgentOptions } from './options';
 import { openReconciler } from './reconcile';
@@ -36,11 +39,13 @@ import { ensureTunnel } from './tunnel';
 
 /** How often interfaces are counted, failed endpoints tried again, and tombstones swept. */
 const audit_ms = 5_000;
+/** How often the report looks at what the datapath found. */
+const observe_ms = 1_000;
 const problems_max = 20;
 
 /**
  * Runs a host's agent: keeps the kernel equal to what the controllers say. The datapath works on when it stops.
- * @throws MegrezError NIC_MISSING, OBJECT_MISSING, INVALID_ADDRESS; KernelError when the programs cannot be loaded
+ * @throws MegrezError KERNEL_TOO_OLD, NIC_MISSING, OBJECT_MISSING, INVALID_ADDRESS; KernelError when the programs cannot be loaded
  */
 export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   const log = pino({
@@ -48,6 +53,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     base: { host: options.host },
     serializers: { error: pino.stdSerializers.err },
   });
+  requireKernel(options.host, release());
   const address = parseAddress(options.address);
   const nic = await getLink({ name: options.nic });
   if (nic === undefined) {
@@ -61,6 +67,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
   const underlay_mtu = options.mtu ?? nic.mtu;
   const endpoint_mtu = underlay_mtu - encapsulationMax;
   mkdirSync(options.state, { recursive: true });
+  if (noteExpediting(join(options.state, 'rcu-expedited'))) log.info('RCU is no longer expedited by a killed agent');
 
   const datapath = await openDatapath({ bpffs: options.bpffs, object: options.object, nic: nic.ifindex }, log);
   await ensureTunnel(datapath);
@@ -95,6 +102,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
         .map((host) => `no link address for bouncer host ${host}: check the underlay between ${self} and it`),
       ...[...reconciler.failed.values()].map(({ ip, message }) => `endpoint ${ip} is not served: ${message}`),
     ].slice(0, problems_max);
+  const observations = observe(rows, datapath);
   const report = reporter({
     nic: options.nic,
     underlay_mtu,
@@ -102,6 +110,8 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     hook: () => bouncer.hook,
     mappings: () => rows.count('mappings'),
     endpoints: () => known.endpoints.size,
+    lookups_per_s: () => observations.lookups_per_s,
+    silentHosts: () => observations.silentHosts,
     problems,
   });
   const metrics = openMetrics({
@@ -188,6 +198,10 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     audit().catch((error: unknown) => log.warn({ error }, 'audit failed'));
   }, audit_ms);
 
+  const observer = setInterval(() => {
+    observations.look().catch((error: unknown) => log.warn({ error }, 'the datapath’s findings could not be read'));
+  }, observe_ms);
+
   const unready = (): string | undefined =>
     loop.complete ? undefined : 'no controller has sent this host its rows yet';
   const http = options.metrics === undefined ? undefined : await serveHttp(options.metrics, metrics.registry, unready);
@@ -197,6 +211,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     metrics: http?.address,
     close: async () => {
       clearInterval(timer);
+      clearInterval(observer);
       await sessions.close();
       await loop.close();
       followed.close();

@@ -9,6 +9,8 @@ export interface ReportFields {
   readonly hook: () => string;
   readonly mappings: () => number;
   readonly endpoints: () => number;
+  readonly lookups_per_s: () => number;
+  readonly silentHosts: () => readonly string[];
   readonly problems: () => readonly string[];
 }
 
@@ -30,6 +32,8 @@ export const reporter = (fields: ReportFields): Reporter => {
       endpointMtu: fields.endpoint_mtu,
       mappings: fields.mappings(),
       endpoints: fields.endpoints(),
+      lookupsPerSecond: fields.lookups_per_s(),
+      silentHosts: [...fields.silentHosts()],
       problems: [...fields.problems()],
     });
   return {

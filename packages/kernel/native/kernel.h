@@ -248,6 +248,7 @@ void rcu_expedite_end(void);
 	X(linkInfo, link_read_info)                                                                                    \
 	X(openRingBuffer, ring_buffer_open)                                                                            \
 	X(trimMemory, memory_trim)                                                                                     \
+	X(noteExpediting, rcu_keep_note)                                                                               \
 	X(mountBpffs, bpffs_mount)                                                                                     \
 	X(unmount, path_unmount)                                                                                       \
 	X(createNetns, netns_create)                                                                                   \

@@ -39,6 +39,7 @@ interface Shaped {
   openRingBuffer(options: { handle: Handle; onData: (data: Buffer) => void }): object;
   watchNeighbours(options: object): object;
   watchRoutes(options: object): object;
+  noteExpediting(options: { path: string }): boolean;
   trimMemory(): void;
 }
 

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createVeth, deleteLink, getLink } from './interface';
 import type { BpfMap } from './map';
 import { addAddress, setNeighbour, setSysctl } from './network';
 import { type BpfObject, loadObject } from './object';
-import { attachTcx, attachXdp, detach, linkInfo, openPinnedProgram } from './program';
+import { attachTcx, attachXdp, detach, linkInfo, noteExpediting, openPinnedProgram } from './program';
 import { createFixture, type Fixture, refusal, u32 } from './testing/fixture';
 
 let fixture: Fixture;
@@ -192,4 +192,23 @@ test('attaching what does not fit is refused and leaves no pin', async () => {
   });
   expect(linkInfo(pin)).toBeUndefined();
   expect((await getLink({ ifindex }))?.xdp).toBeUndefined();
+});
+
+test('RCU that a killed process left expedited is taken back, but not on the word of an earlier boot', async () => {
+  const expedited = '/sys/kernel/rcu_expedited';
+  const note = join(fixture.directory, 'expedited');
+  expect(noteExpediting(note)).toBe(false);
+  writeFileSync(note, readFileSync('/proc/sys/kernel/random/boot_id'));
+  writeFileSync(expedited, '1');
+  try {
+    expect(noteExpediting(note)).toBe(true);
+    // Somebody else on this machine may have it on for a moment.
+    await vi.waitFor(() => expect(readFileSync(expedited, 'utf8').trim()).toBe('0'));
+  } finally {
+    writeFileSync(expedited, '0');
+  }
+  expect(existsSync(note)).toBe(false);
+  writeFileSync(note, 'another boot');
+  expect(noteExpediting(note)).toBe(false);
+  expect(existsSync(note)).toBe(false);
 });

@@ -116,6 +116,12 @@ export const attachTcx = async (
 ): Promise<void> => native.attachTcx({ ...options, ifindex, handle: program.handle });
 
 /**
+ * From now on the file exists while this process has RCU expedited, so that its successor knows whose doing it was if it
+ * is killed. Returns whether a predecessor was, and takes back what it left.
+ */
+export const noteExpediting = (path: string): boolean => native.noteExpediting({ path });
+
+/**
  * The same for XDP. A link in the other mode is detached and made anew, because a link cannot change its mode.
  * Errors: also EOPNOTSUPP when the driver has no native XDP, EBUSY when another program is attached, ERANGE or
  * EINVAL when the MTU is too large for native mode.

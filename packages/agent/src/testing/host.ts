@@ -142,7 +142,6 @@ export const startHost = async (bundle: string): Promise<TestHost> => {
         servers: [server],
         bpffs: '/sys/fs/bpf',
         state,
-        
         metrics: `unix:${join(directory, 'metrics')}`,
         ...more,
       };

@@ -141,6 +141,12 @@ export interface AgentReport {
      * @generated from protobuf field: uint32 lookups_per_second = 10
      */
     lookupsPerSecond: number;
+    /**
+     * Underlay addresses of hosts whose datapath has not answered this host's for more than a second.
+     *
+     * @generated from protobuf field: repeated string silent_hosts = 11
+     */
+    silentHosts: string[];
 }
 /**
  * @generated from protobuf message megrez.v1.GetHostRequest
@@ -391,7 +397,8 @@ class AgentReport$Type extends MessageType<AgentReport> {
             { no: 7, name: "mappings", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
             { no: 8, name: "endpoints", kind: "scalar", T: 4 /*ScalarType.UINT64*/, L: 2 /*LongType.NUMBER*/ },
             { no: 9, name: "problems", kind: "scalar", repeat: 2 /*RepeatType.UNPACKED*/, T: 9 /*ScalarType.STRING*/ },
-            { no: 10, name: "lookups_per_second", kind: "scalar", T: 13 /*ScalarType.UINT32*/ }
+            { no: 10, name: "lookups_per_second", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 11, name: "silent_hosts", kind: "scalar", repeat: 2 /*RepeatType.UNPACKED*/, T: 9 /*ScalarType.STRING*/ }
         ]);
     }
     create(value?: PartialMessage<AgentReport>): AgentReport {
@@ -406,6 +413,7 @@ class AgentReport$Type extends MessageType<AgentReport> {
         message.endpoints = 0;
         message.problems = [];
         message.lookupsPerSecond = 0;
+        message.silentHosts = [];
         if (value !== undefined)
             reflectionMergePartial<AgentReport>(this, message, value);
         return message;
@@ -444,6 +452,9 @@ class AgentReport$Type extends MessageType<AgentReport> {
                     break;
                 case /* uint32 lookups_per_second */ 10:
                     message.lookupsPerSecond = reader.uint32();
+                    break;
+                case /* repeated string silent_hosts */ 11:
+                    message.silentHosts.push(reader.string());
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -487,6 +498,9 @@ class AgentReport$Type extends MessageType<AgentReport> {
         /* uint32 lookups_per_second = 10; */
         if (message.lookupsPerSecond !== 0)
             writer.tag(10, WireType.Varint).uint32(message.lookupsPerSecond);
+        /* repeated string silent_hosts = 11; */
+        for (let i = 0; i < message.silentHosts.length; i++)
+            writer.tag(11, WireType.LengthDelimited).string(message.silentHosts[i]);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
