@@ -1,3 +1,4 @@
+export { type FleetTable, placeFleet } from './fleet';
 export { slotCount, slotOf } from './hash';
 export { ownersOf, type SlotHost } from './owners';
 export { type PlaceOptions, place } from './place';
