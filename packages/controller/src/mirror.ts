@@ -1,4 +1,4 @@
-import { HeldAddress, Host, RelayRecord, SessionRecord, SlotTable, Subnet, Vpc } from '@megrez/model';
+import { Endpoint, HeldAddress, Host, RelayRecord, SessionRecord, SlotTable, Subnet, Vpc } from '@megrez/model';
 import { type ParsedKey, parseKey, type WatchEvent } from '@megrez/store';
 import { type Signal, signal } from './support/signal';
 
@@ -47,6 +47,8 @@ export interface Mirror {
   readonly sessions: Map<string, Stored<SessionRecord>>;
   /** By subnetKey + '/' + ip. */
   readonly held: Map<string, Stored<HeldAddress>>;
+  /** Endpoints that move, as index entries; by subnetKey + '/' + ip. */
+  readonly moves: Map<string, Stored<Endpoint>>;
 }
 
 export const subnetKey = (vni: number, number: number): string => `${vni}/${number}`;
@@ -70,6 +72,7 @@ export const emptyMirror = (): Mirror => ({
   started_ms: performance.now(),
   sessions: new Map(),
   held: new Map(),
+  moves: new Map(),
 });
 
 export const tableView = (value: SlotTable, revision: number): TableView => {
@@ -168,6 +171,13 @@ export const applyToMirror = (mirror: Mirror, event: WatchEvent, parsed: ParsedK
         mirror.held,
         `${subnetKey(parsed.vni, parsed.subnet)}/${parsed.ip}`,
         decode((bytes) => HeldAddress.fromBinary(bytes)),
+      );
+      return;
+    case 'move':
+      set(
+        mirror.moves,
+        `${subnetKey(parsed.vni, parsed.subnet)}/${parsed.ip}`,
+        decode((bytes) => Endpoint.fromBinary(bytes)),
       );
       return;
     default:

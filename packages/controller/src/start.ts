@@ -9,6 +9,7 @@ import { type Controller, type ControllerOptions, default_leases } from './optio
 import { announce } from './presence';
 import { endpointWriter } from './provisioning/endpoint-writer';
 import { sweepHeld } from './provisioning/held';
+import { sweepMoves } from './provisioning/moves';
 import { createWatchers } from './provisioning/watch';
 import { openPeers } from './relay/peers';
 import { startRelay } from './relay/relay';
@@ -87,13 +88,13 @@ const start = async (
   }
   const presence = await announce(store, log, incarnation, relayAddress);
   while (mirror.revision < presence.revision) await mirror.changed.next(1_000);
-  const sweep = sweepHeld(context);
+  const sweeps = [sweepHeld(context), sweepMoves(context)];
   // First of all when it closes: others see it go, its agents leave for another controller, its callers are told.
   parts.add('presence', async () => {
     log.info('controller stops');
     health.close();
     watchers.close();
-    sweep.stop();
+    for (const sweep of sweeps) sweep.stop();
     await presence.close();
     await relay.close();
   });

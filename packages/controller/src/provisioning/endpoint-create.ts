@@ -100,7 +100,7 @@ const write = async (context: Context, draft: Draft, deadline_ms: number): Promi
   throw taken ?? contended(object);
 };
 
-const refuseDeleting = (object: string, { vpc, subnet }: SubnetView): void => {
+export const refuseDeleting = (object: string, { vpc, subnet }: SubnetView): void => {
   if (vpc.value.meta?.deleting) throw deletingError(object, `vpc ${vpc.value.name}`);
   if (subnet.value.meta?.deleting) throw deletingError(object, `subnet ${vpc.value.name}/${subnet.value.name}`);
 };

@@ -66,30 +66,51 @@ export const candidateOf = (draft: Draft, view: SubnetView, host: Stored<Host>, 
 };
 
 export interface EndpointKeys {
+  /** The first address, 32 hex digits: names the endpoint in every key but those of the second address. */
+  readonly ip: string;
   readonly endpoint: ReturnType<typeof keys.endpoint>;
-  readonly byHost: ReturnType<typeof keys.byHost>;
+  /** The endpoint under the slot of each of its addresses: one key per family. */
+  readonly slots: readonly ReturnType<typeof keys.endpoint>[];
+  /** At each host that has, gets or had it: two while it moves. */
+  readonly byHosts: readonly ReturnType<typeof keys.byHost>[];
   readonly name: ReturnType<typeof keys.name>;
-  readonly held: ReturnType<typeof keys.held>;
+  /** One per address. */
+  readonly held: readonly ReturnType<typeof keys.held>[];
   /** Only of a chosen MAC. */
   readonly mac: ReturnType<typeof keys.mac> | undefined;
+  /** There only while it moves. */
+  readonly move: ReturnType<typeof keys.move>;
 }
 
 /** Every key that an endpoint has or claims. */
 export const keysOf = (endpoint: Endpoint, ip = addressHex(parseAddress(endpoint.ip))): EndpointKeys => {
-  const { vni, subnetNumber, slot, host, name, mac, macChosen } = endpoint;
+  const { vni, subnetNumber: subnet, slot, name, mac, macChosen } = endpoint;
+  const first = keys.endpoint(vni, subnet, slot, ip);
+  const second = endpoint.ip6 === '' ? [] : [parseAddress(endpoint.ip6)];
   return {
-    endpoint: keys.endpoint(vni, subnetNumber, slot, ip),
-    byHost: keys.byHost(host, vni, subnetNumber, ip),
-    name: keys.name(vni, subnetNumber, name),
-    held: keys.held(vni, subnetNumber, ip),
-    mac: macChosen ? keys.mac(vni, subnetNumber, mac) : undefined,
+    ip,
+    endpoint: first,
+    slots: [first, ...second.map((ip6) => keys.endpoint(vni, subnet, slotOf(vni, ip6), addressHex(ip6)))],
+    byHosts: placesOf(endpoint).map((host) => keys.byHost(host, vni, subnet, ip)),
+    name: keys.name(vni, subnet, name),
+    held: [keys.held(vni, subnet, ip), ...second.map((ip6) => keys.held(vni, subnet, addressHex(ip6)))],
+    mac: macChosen ? keys.mac(vni, subnet, mac) : undefined,
+    move: keys.move(vni, subnet, ip),
   };
 };
+
+/** Hosts that have, get or had the endpoint. */
+export const placesOf = ({ host, movingTo, movedFrom }: Endpoint): readonly string[] =>
+  [host, movingTo, movedFrom].filter((name) => name !== '');
+
+/** The slots in which an endpoint is found: one per address. */
+export const slotsOf = ({ vni, slot, ip6 }: Endpoint): readonly number[] =>
+  ip6 === '' ? [slot] : [slot, slotOf(vni, parseAddress(ip6))];
 
 /** What must be true of the endpoint itself for its creation. */
 export const ownCompares = ({ endpoint, ip }: Candidate): Compare[] => {
   const own = keysOf(endpoint, ip);
-  const claimed = [own.endpoint, own.name, own.held, ...(own.mac === undefined ? [] : [own.mac])];
+  const claimed = [...own.slots, own.name, ...own.held, ...(own.mac === undefined ? [] : [own.mac])];
   return claimed.map((key) => ({ kind: 'absent', key }));
 };
 
@@ -109,14 +130,13 @@ export const creation = ({ endpoint, ip }: Candidate): Operation[] => {
   const own = keysOf(endpoint, ip);
   const index = Endpoint.create({ vni, subnetNumber, slot, ip: endpoint.ip });
   return [
-    { kind: 'put', key: own.endpoint, value: endpoint },
-    { kind: 'put', key: own.byHost, value: endpoint },
+    ...[...own.slots, ...own.byHosts].map((key) => ({ kind: 'put', key, value: endpoint }) as const),
     { kind: 'put', key: own.name, value: index },
     ...(own.mac === undefined ? [] : [{ kind: 'put', key: own.mac, value: index } as const]),
   ];
 };
 
-/** Hosts that must know an endpoint: its own and all holders of its slot. */
-export const hostsOf = ({ host, slot }: Endpoint, view: Pick<SubnetView, 'table'>): readonly string[] => [
-  ...new Set([host, ...(view.table.holders[slot] ?? [])]),
+/** Hosts that must know an endpoint: its own and all holders of its slots, in whatever state. */
+export const hostsOf = (endpoint: Endpoint, view: Pick<SubnetView, 'table'>): readonly string[] => [
+  ...new Set([...placesOf(endpoint), ...slotsOf(endpoint).flatMap((slot) => view.table.holders[slot] ?? [])]),
 ];

@@ -4,7 +4,7 @@ import type { Context } from '../context';
 import { type Stored, subnetKey, type TableView, tableView } from '../mirror';
 import { isAttached } from '../relay/attachment';
 import { waitHosts } from '../relay/readiness';
-import { hostsOf, keysOf } from './endpoint-draft';
+import { hostsOf, keysOf, placesOf } from './endpoint-draft';
 import { releaseHeld } from './held';
 
 const attempts = 20;
@@ -46,7 +46,7 @@ export const removal = (
 ): { compares: Compare[]; operations: Operation[]; held: HeldAddress } => {
   const own = keysOf(value);
   const tableKey = keys.slots(value.vni, value.subnetNumber);
-  const hosts = table === undefined ? [value.host] : hostsOf(value, { table });
+  const hosts = table === undefined ? placesOf(value) : hostsOf(value, { table });
   const held: HeldAddress = { endpoint: value, hosts: [...hosts], revision: 0 };
   return {
     held,
@@ -57,11 +57,11 @@ export const removal = (
         : { kind: 'revision', key: tableKey, revision: table.revision },
     ],
     operations: [
-      { kind: 'remove', key: own.endpoint },
-      { kind: 'remove', key: own.byHost },
-      { kind: 'remove', key: own.name },
+      ...[...own.slots, ...own.byHosts, own.name].map((key) => ({ kind: 'remove', key }) as const),
       ...(own.mac === undefined ? [] : [{ kind: 'remove', key: own.mac } as const]),
-      { kind: 'put', key: own.held, value: held },
+      // A removal of what is not there is an operation too, and a cascade's txns are full.
+      ...(own.byHosts.length > 1 ? [{ kind: 'remove', key: own.move } as const] : []),
+      ...own.held.map((key) => ({ kind: 'put', key, value: held }) as const),
     ],
   };
 };

@@ -2,7 +2,7 @@ import { Endpoint, type HeldAddress, MegrezError, objectName } from '@megrez/mod
 import type { Compare, Entry, Operation, TxnResult } from '@megrez/store';
 import type { Context } from '../context';
 import { type Candidate, creation, keysOf, ownCompares, sharedCompares } from './endpoint-draft';
-import { finishHeld } from './held';
+import { finishHeld, releaseHeld } from './held';
 
 export type Outcome =
   | { readonly kind: 'created'; readonly revision: number }
@@ -47,19 +47,26 @@ export const judge = async (
     if (requestId !== '' && existing.value.meta?.requestId === requestId) return { kind: 'existing', entry: existing };
     return { kind: 'refused', error: inUse(draft.object, 'NAME_IN_USE', `${draft.object} exists already`) };
   }
-  const holder = current.get(own.endpoint.path) as Entry<Endpoint> | undefined;
-  if (holder !== undefined) {
+  for (const key of own.slots) {
+    const holder = current.get(key.path) as Entry<Endpoint> | undefined;
+    if (holder === undefined) continue;
     const { vpc, subnet, name } = holder.value;
-    const message = `${endpoint.ip} is the address of ${objectName.endpoint(vpc, subnet, name)}`;
+    const address = key.path === own.endpoint.path ? endpoint.ip : endpoint.ip6;
+    const message = `${address} is the address of ${objectName.endpoint(vpc, subnet, name)}`;
     return { kind: 'address-taken', error: inUse(draft.object, 'ADDRESS_IN_USE', message) };
   }
   if (own.mac !== undefined && current.has(own.mac.path)) {
     const message = `${endpoint.mac} is the MAC address of another endpoint of the subnet`;
     return { kind: 'refused', error: inUse(draft.object, 'MAC_IN_USE', message) };
   }
-  const held = current.get(own.held.path) as Entry<HeldAddress> | undefined;
-  if (held !== undefined) {
-    if (await finishHeld(context, held)) return { kind: 'stale' };
+  for (const key of own.held) {
+    const held = current.get(key.path) as Entry<HeldAddress> | undefined;
+    if (held === undefined) continue;
+    const state = await finishHeld(context, held);
+    // Somebody who names the address knows that its host is gone; nobody else is given it.
+    const free =
+      state === 'free' || (state === 'detached' && draft.ip !== undefined && (await releaseHeld(context, held)));
+    if (free) return { kind: 'stale' };
     const message = `${endpoint.ip} belonged to a deleted endpoint that ${held.value.hosts.join(', ')} may still know; it is free when they confirm`;
     return { kind: 'address-taken', error: inUse(draft.object, 'ADDRESS_HELD', message) };
   }

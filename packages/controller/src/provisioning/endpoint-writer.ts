@@ -77,7 +77,7 @@ const comparedPaths = (candidate: Candidate): string[] => creationTxn([candidate
 
 const claimedPaths = ({ endpoint, ip }: Candidate): string[] => {
   const own = keysOf(endpoint, ip);
-  return [own.endpoint, own.name, ...(own.mac === undefined ? [] : [own.mac])].map(({ path }) => path);
+  return [...own.slots, own.name, ...(own.mac === undefined ? [] : [own.mac])].map(({ path }) => path);
 };
 
 /** As many as fit one txn, in the order they came; no key is written twice in one. */

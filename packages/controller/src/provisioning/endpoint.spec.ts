@@ -291,15 +291,30 @@ describe('endpoints', () => {
     expect(await cluster.dump()).toEqual(before);
     const status = await cluster.api.call('getStatus', {});
     expect(status.problems.some((problem) => problem.includes('h5'))).toBe(true);
-    expect(await cluster.api.refused('deleteEndpoint', { ...web, name: 'orphan' })).toMatchObject({
-      code: 14,
-      reason: 'HOST_DETACHED',
-    });
+    await cluster.api.call('deleteEndpoint', { ...web, name: 'orphan' });
     expect(await cluster.api.refused('getEndpoint', { ...web, name: 'orphan' })).toMatchObject({ code: 5 });
     const held = async () => Object.keys(await cluster.dump()).filter((key) => key.includes('/held/'));
     expect(await held()).toHaveLength(1);
     await cluster.peer(5);
     expect(cluster.peers.get('h5')?.endpoints.size).toBe(0);
     await expect.poll(held, { timeout: 20_000 }).toEqual([]);
+  }, 40_000);
+
+  it('of a host that died are made again elsewhere, with the same address, by who asks for it', async () => {
+    const request = { ...web, name: 'mortal', host: 'h5', ip: '10.0.1.123' };
+    await cluster.api.call('createEndpoint', request);
+    cluster.peers.get('h5')?.close();
+    await cluster.api.call('deleteEndpoint', { ...web, name: 'mortal' });
+    const again = await cluster.api.call('createEndpoint', { ...request, host: 'h2' });
+    expect(again).toMatchObject({ host: 'h2', ip: '10.0.1.123' });
+    expect(
+      cluster.peers.get('h3')?.endpoints.get(`${again.vni}/${again.subnetNumber}/10.0.1.123`)?.value,
+    ).toMatchObject({
+      hostAddress: '192.168.0.2',
+    });
+    expect(Object.keys(await cluster.dump()).filter((key) => key.includes('/held/'))).toEqual([]);
+    await cluster.peer(5);
+    expect(cluster.peers.get('h5')?.endpoints.size).toBe(0);
+    await cluster.api.call('deleteEndpoint', { ...web, name: 'mortal' });
   }, 40_000);
 });

@@ -1,41 +1,54 @@
-import { addressHex, type HeldAddress, parseAddress } from '@megrez/model';
-import { type Entry, keys } from '@megrez/store';
+import type { HeldAddress } from '@megrez/model';
+import type { Entry } from '@megrez/store';
 import type { Context } from '../context';
 import type { Stored } from '../mirror';
 import { whereIs } from '../relay/attachment';
 import { waitHosts } from '../relay/readiness';
+import { keysOf } from './endpoint-draft';
 
 const ask_ms = 250;
 
+export type HeldState =
+  /** Free by now. */
+  | 'free'
+  /** Everybody who is attached has forgotten it; hosts that are detached may have not. */
+  | 'detached'
+  /** Somebody attached has not confirmed yet. */
+  | 'late';
+
 /**
- * Frees the address of a deleted endpoint, if every host that knew it has acknowledged the deletion or is no longer in
+ * Frees the addresses of a deleted endpoint, if every host that knew it has acknowledged the deletion or is no longer in
  * the cluster. Any controller may do so, at any time.
  */
 export const finishHeld = async (
   context: Context,
   held: Pick<Entry<HeldAddress>, 'value' | 'revision'>,
   wait_ms = ask_ms,
-): Promise<boolean> => {
+): Promise<HeldState> => {
   const { mirror } = context;
   const hosts = held.value.hosts.filter((host) => mirror.hosts.has(host));
-  if (hosts.some((host) => whereIs(context, host).kind === 'detached')) return false;
+  const attached = hosts.filter((host) => whereIs(context, host).kind !== 'detached');
   const deadline_ms = performance.now() + wait_ms;
   const { late } = await waitHosts(context, {
-    hosts,
-    required: new Set(hosts),
+    hosts: attached,
+    required: new Set(attached),
     revision: held.revision,
     deadline_ms,
   });
-  return late.length === 0 && releaseHeld(context, held);
+  if (late.length > 0) return 'late';
+  if (attached.length < hosts.length) return 'detached';
+  return (await releaseHeld(context, held)) ? 'free' : 'late';
 };
 
-/** Unless somebody else has, or the address was deleted once more. */
+/** Unless somebody else has, or an address was deleted once more. */
 export const releaseHeld = async ({ store }: Context, { value, revision }: Stored<HeldAddress>): Promise<boolean> => {
-  const { endpoint } = value;
-  if (endpoint === undefined) return false;
-  const key = keys.held(endpoint.vni, endpoint.subnetNumber, addressHex(parseAddress(endpoint.ip)));
-  const result = await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'remove', key }]);
-  return result.succeeded || result.failed.every(({ current }) => current === undefined);
+  if (value.endpoint === undefined) return false;
+  const results = await Promise.all(
+    keysOf(value.endpoint).held.map((key) =>
+      store.txn([{ kind: 'revision', key, revision }], [{ kind: 'remove', key }]),
+    ),
+  );
+  return results.every((result) => result.succeeded || result.failed.every(({ current }) => current === undefined));
 };
 
 const sweep_ms = 2_000;

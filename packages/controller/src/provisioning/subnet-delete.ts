@@ -1,22 +1,24 @@
 import {
   type DeleteSubnetRequest,
+  type Endpoint,
   limits,
   MegrezError,
   objectName,
   type Subnet,
   validateSubnetName,
 } from '@megrez/model';
-import { type Compare, keys, type Operation, prefixes } from '@megrez/store';
+import { type Compare, type Entry, keys, type Operation, prefixes } from '@megrez/store';
 import type { Context } from '../context';
 import { type Stored, tableView } from '../mirror';
 import type { Call } from '../server/rpc';
 import { forget, removal } from './endpoint-remove';
+import { txn_limit } from './endpoint-write';
 import { findVpc, newMeta, shown, subnetNotFound } from './lookup';
 import { confirmOwners, ownerHosts } from './owners';
 import { contended } from './vpc';
 
 const attempts = 20;
-/** Endpoints per txn: five writes each, of 128. */
+/** Endpoints per txn: five writes each, more with two addresses or while they move. */
 const chunk = 25;
 /** With less time left no further chunk is begun; timers may also fire a moment before their time. */
 const chunk_ms = 10;
@@ -97,7 +99,7 @@ const removeEndpoints = async (context: Context, found: Subnet, call: Call): Pro
     if (entries.length === 0) return;
     const entry = await store.get(keys.slots(vni, number));
     const table = entry && tableView(entry.value, entry.revision);
-    const removals = entries.map((endpoint) => removal(endpoint, table));
+    const removals = fitting(unique(entries).map((endpoint) => removal(endpoint, table)));
     const compares = new Map<string, Compare>();
     for (const compare of removals.flatMap((one) => one.compares)) {
       if (compare.kind !== 'empty') compares.set(compare.key.path, compare);
@@ -113,6 +115,20 @@ const removeEndpoints = async (context: Context, found: Subnet, call: Call): Pro
     await forget(context, held, Math.min(call.deadline_ms, performance.now() + limits.timeout_ms.default));
   }
   throw contended(object);
+};
+
+/** An endpoint with two addresses is in the range twice. */
+const unique = (entries: readonly Entry<Endpoint>[]): readonly Entry<Endpoint>[] => [
+  ...new Map(entries.map((entry) => [entry.value.ip, entry])).values(),
+];
+
+/** As many as one txn takes. */
+const fitting = <T extends { readonly operations: readonly Operation[] }>(removals: readonly T[]): readonly T[] => {
+  let left = txn_limit;
+  return removals.filter(({ operations }) => {
+    left -= operations.length;
+    return left >= 0;
+  });
 };
 
 const unfinished = (object: string, code: 'UNAVAILABLE' | 'DEADLINE_EXCEEDED'): MegrezError =>

@@ -1,4 +1,4 @@
-import type { Change, Endpoint } from '@megrez/model';
+import { addressHex, type Change, type Endpoint, parseAddress } from '@megrez/model';
 import { type Entry, type Prefix, prefixes, type RangeResult, type Store } from '@megrez/store';
 import { dividersKey, type Mirror, subnetKey } from '../mirror';
 import { endpointChange, endpointDeletion } from './changes';
@@ -56,7 +56,7 @@ async function* readSnapshot(store: Store, mirror: Mirror, session: Reader): Asy
     const { vni, subnet } = view.value;
     if (subnet === 0) continue;
     for await (const entries of slotEntries(store, vni, subnet, slotsHeld(view, host), first.revision)) {
-      const others = entries.filter((entry) => !know.owns(subnetKey(vni, subnet), lastPart(entry.path)));
+      const others = entries.filter(({ value }) => !know.owns(subnetKey(vni, subnet), firstAddress(value)));
       yield others.map(endpointChange);
     }
   }
@@ -82,9 +82,9 @@ async function* readSlots(
       yield entries.map(endpointChange);
       continue;
     }
-    const foreign = entries.filter((entry) => !know.owns(load.key, lastPart(entry.path)));
-    yield foreign.map(({ path, value: { slot } }) =>
-      endpointDeletion({ vni, subnet, slot, ip: lastPart(path), revision: load.revision }),
+    const foreign = entries.filter(({ value }) => !know.owns(load.key, firstAddress(value)));
+    yield foreign.map(({ path }) =>
+      endpointDeletion({ vni, subnet, slot: slotOfPath(path), ip: lastPart(path), revision: load.revision }),
     );
   }
 }
@@ -104,6 +104,9 @@ async function* slotEntries(
   }
   for (const slot of slots) yield* pages(store, prefixes.endpoints(vni, subnet, slot), revision);
 }
+
+/** A host's own endpoints are known by their first address; the range holds them under the second one too. */
+const firstAddress = ({ ip }: Endpoint): string => addressHex(parseAddress(ip));
 
 const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 

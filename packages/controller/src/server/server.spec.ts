@@ -79,7 +79,7 @@ describe('the server', () => {
       reason: 'NOT_YET',
       object: 'createService',
     });
-    expect(await cluster.api.refused('moveEndpoint', {})).toMatchObject({ code: 12 });
+    expect(await cluster.api.refused('listServices', {})).toMatchObject({ code: 12 });
   });
 
   it('pages its lists and refuses tokens that are not its own', async () => {

@@ -10,6 +10,7 @@ import {
 import type { Context } from '../context';
 import { deleteEndpoint, getEndpoint, listEndpoints } from '../provisioning/endpoint';
 import { batchCreateEndpoints, createEndpoint } from '../provisioning/endpoint-create';
+import { moveEndpoint } from '../provisioning/endpoint-move';
 import { deleteHost, getHost, listHosts, updateHost } from '../provisioning/host';
 import { resolve } from '../provisioning/resolve';
 import { getStatus } from '../provisioning/status';
@@ -37,6 +38,7 @@ const provisioning = {
   getEndpoint,
   listEndpoints,
   deleteEndpoint,
+  moveEndpoint,
   getHost,
   listHosts,
   updateHost,

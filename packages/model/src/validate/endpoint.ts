@@ -68,13 +68,15 @@ export const validateDeleteEndpoint = (request: DeleteEndpointRequest): { readon
   timeout_ms: timeoutField(endpointName(request), request.timeoutMs),
 });
 
+/** An absent attachment is left to who knows the endpoint's present one. */
 export const validateMoveEndpoint = (
   request: MoveEndpointRequest,
-): { readonly attachment: Attachment; readonly timeout_ms: number } => {
+): { readonly attachment: Attachment | undefined; readonly timeout_ms: number } => {
   const object = endpointName(request);
   hostField(object, request.host);
+  const given = request.attachment?.kind.oneofKind !== undefined;
   return {
-    attachment: attachmentField(object, request.attachment),
+    attachment: given ? attachmentField(object, request.attachment) : undefined,
     timeout_ms: timeoutField(object, request.timeoutMs),
   };
 };

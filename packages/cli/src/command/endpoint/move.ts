@@ -30,7 +30,8 @@ export const endpointMove = (parent: Command, io: Io): void => {
           const { response } = await client.provisioning.moveEndpoint({
             ...model.parseEndpointPath(path),
             host: flags.host,
-            attachment: attachmentOf(flags),
+            // Without a flag it stays the kind that it is.
+            ...(chosen(flags) ? { attachment: attachmentOf(flags) } : {}),
             force: flags.force ?? false,
             timeoutMs: flags.timeout ?? 0,
           });
@@ -40,3 +41,5 @@ export const endpointMove = (parent: Command, io: Io): void => {
       ),
     );
 };
+
+const chosen = ({ netns, tap, interface: made }: Flags): boolean => netns !== undefined || tap !== undefined || !made;
