@@ -18,8 +18,7 @@ import { pickAddress } from './address-pick';
 import { type Candidate, candidateOf, type Draft, draftOf, hostsOf } from './endpoint-draft';
 import { removeEndpoint } from './endpoint-remove';
 import { readByIndex } from './endpoint-write';
-import { findHost, findSubnet, type SubnetView, shown } from './lookup';
-import { deletingError } from './subnet';
+import { deletingError, findHost, findSubnet, type SubnetView, shown } from './lookup';
 import { contended } from './vpc';
 
 /** Retries end with the caller's deadline; this many end a livelock. */

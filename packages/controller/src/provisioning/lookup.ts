@@ -26,6 +26,14 @@ export const subnetNotFound = (vpc: string, subnet: string): MegrezError =>
     message: `subnet ${vpc}/${subnet} does not exist`,
   });
 
+export const deletingError = (object: string, what: string): MegrezError =>
+  new MegrezError({
+    code: 'FAILED_PRECONDITION',
+    reason: 'BEING_DELETED',
+    object,
+    message: `${what} is being deleted; nothing new can come into it`,
+  });
+
 /** From the mirror, or from the store when the mirror does not have it (yet) or is known to be stale. */
 export const findSubnet = async (context: Context, vpc: string, name: string, fresh = false): Promise<SubnetView> => {
   const { mirror, store } = context;

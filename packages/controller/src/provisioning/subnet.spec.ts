@@ -54,7 +54,7 @@ describe('vpcs and subnets', () => {
       expect(peer?.subnets.get(key)?.value.name).toBe('web');
       expect(peer?.vpcs.get(vpc.vni)?.value.name).toBe('acme');
     }
-    if (!dividers.includes('h2')) expect(cluster.peers.get('h2')?.tables.size).toBe(0);
+    expect(cluster.peers.get('h2')?.tables.has(key)).toBe(dividers.includes('h2'));
     await cluster.api.call('deleteSubnet', { vpc: 'acme', name: 'web' });
     const counter = `/megrez/v1/counters/subnet-${vpc.vni}`;
     const { [counter]: _, ...after } = await cluster.dump();
@@ -94,6 +94,39 @@ describe('vpcs and subnets', () => {
       expect([...(peer?.subnets.keys() ?? [])].sort()).toEqual([`${vni}/1`, `${vni}/3`]);
       expect(peer?.tables.size).toBe(3);
     }
+  });
+
+  it('can be wished other bouncers and dividers; tables are not touched by that', async () => {
+    const { vni } = await acme();
+    const subnet = { vpc: 'acme', name: 'web', cidrs: ['10.0.1.0/24'], bouncerHosts: ['h1'] };
+    await cluster.api.call('createSubnet', subnet);
+    const tables = async () => Object.entries(await cluster.dump()).filter(([key]) => key.includes(`/slots/${vni}/`));
+    const before = await tables();
+    const wish = { vpc: 'acme', name: 'web' };
+    expect(await cluster.api.call('updateVpc', { name: 'acme', dividers: 3 })).toMatchObject({ dividers: 3 });
+    expect(await cluster.api.call('updateVpc', { name: 'acme' })).toMatchObject({ dividers: 2 });
+    const pinned = await cluster.api.call('updateSubnet', { ...wish, bouncerHosts: ['h2', 'h3'] });
+    expect(pinned).toMatchObject({ bouncers: 2, bouncerHosts: ['h2', 'h3'], number: 1, cidrs: ['10.0.1.0/24'] });
+    const three = await cluster.api.call('updateSubnet', { ...wish, bouncers: 3, bouncerHosts: ['h3'] });
+    expect(three).toMatchObject({ bouncers: 3, bouncerHosts: ['h3'] });
+    expect(await cluster.api.call('getSubnet', wish)).toEqual(three);
+    expect(await tables()).toEqual(before);
+    const stored = await cluster.dump();
+    const refused: ['updateVpc' | 'updateSubnet', object, number, string][] = [
+      ['updateVpc', { name: 'other', dividers: 1 }, 5, 'VPC_NOT_FOUND'],
+      ['updateVpc', { name: 'acme', dividers: 4 }, 9, 'TOO_MANY_DIVIDERS'],
+      ['updateVpc', { name: 'acme', dividers: 65 }, 3, 'TOO_MANY_DIVIDERS'],
+      ['updateSubnet', { ...wish, name: 'other', bouncers: 1 }, 5, 'SUBNET_NOT_FOUND'],
+      ['updateSubnet', { ...wish, bouncers: 4 }, 9, 'TOO_MANY_BOUNCERS'],
+      ['updateSubnet', { ...wish, bouncerHosts: ['h9'] }, 5, 'HOST_NOT_FOUND'],
+      ['updateSubnet', { ...wish, bouncers: 1, bouncerHosts: ['h1', 'h2'] }, 3, 'TOO_MANY_BOUNCER_HOSTS'],
+      ['updateSubnet', { ...wish, bouncerHosts: ['h1', 'h1'] }, 3, 'DUPLICATE_HOST'],
+    ];
+    for (const [method, request, code, reason] of refused) {
+      const error = await cluster.api.refused(method, request);
+      expect({ request, code: error.code, reason: error.reason }).toEqual({ request, code, reason });
+    }
+    expect(await cluster.dump()).toEqual(stored);
   });
 
   it('are refused with a reason, and nothing is left half-made', async () => {

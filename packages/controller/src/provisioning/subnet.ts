@@ -11,17 +11,19 @@ import {
   MegrezError,
   objectName,
   Subnet,
+  type UpdateSubnetRequest,
   type Vpc,
   validateCreateSubnet,
   validateListSubnets,
   validateSubnetName,
+  validateUpdateSubnet,
 } from '@megrez/model';
 import { place } from '@megrez/ring';
 import { type Compare, type Entry, type KeyCompare, keys, type Operation, prefixes } from '@megrez/store';
 import type { Context } from '../context';
 import type { Stored } from '../mirror';
 import type { Call } from '../server/rpc';
-import { catchUp, findVpc, newMeta, shown, subnetNotFound } from './lookup';
+import { catchUp, deletingError, findVpc, newMeta, shown, subnetNotFound } from './lookup';
 import { confirmOwners, ownerHosts } from './owners';
 import { readPage } from './paging';
 import { ownersUnchanged, placeFirstDividers, placeHosts } from './placement';
@@ -146,14 +148,6 @@ const exhausted = (object: string): MegrezError =>
     message: 'the VPC has used up all subnet numbers',
   });
 
-export const deletingError = (object: string, what: string): MegrezError =>
-  new MegrezError({
-    code: 'FAILED_PRECONDITION',
-    reason: 'BEING_DELETED',
-    object,
-    message: `${what} is being deleted; nothing new can come into it`,
-  });
-
 /** Bouncers and dividers, as they are by now: whoever became one later had the subnet before it said so. */
 const confirm = async (context: Context, subnet: Subnet, revision: number, call: Call): Promise<Subnet> => {
   const { vni, number, vpc, name } = subnet;
@@ -170,6 +164,32 @@ export const getSubnet = async (context: Context, request: GetSubnetRequest): Pr
   const subnet = index && (await context.store.get(keys.subnet(vpc.value.vni, index.value.number)));
   if (subnet === undefined) throw subnetNotFound(request.vpc, request.name);
   return shown(subnet);
+};
+
+/** Stores how many bouncers, and which, there are to be; the leader moves the slots. */
+export const updateSubnet = async (context: Context, request: UpdateSubnetRequest): Promise<Subnet> => {
+  validateUpdateSubnet(request);
+  const { store } = context;
+  const object = objectName.subnet(request.vpc, request.name);
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const current = await getSubnet(context, request);
+    const { vni, number, meta } = current;
+    if (meta?.deleting === true) throw deletingError(object, object);
+    const { bouncers, bouncerHosts } = request;
+    const wished = place({ vni, subnet: number, object, hosts: placeHosts(context), bouncers, pinned: bouncerHosts });
+    const subnet: Subnet = {
+      ...current,
+      meta: { ...(meta ?? newMeta('')), generation: 0 },
+      bouncers: wished.owners.length,
+      bouncerHosts: [...bouncerHosts],
+    };
+    const key = keys.subnet(vni, number);
+    const compares: Compare[] = [{ kind: 'revision', key, revision: meta?.generation ?? 0 }];
+    const result = await store.txn(compares, [{ kind: 'put', key, value: subnet }]);
+    if (result.succeeded) return shown({ value: subnet, revision: result.revision });
+    context.metrics.retries.inc();
+  }
+  throw contended(object);
 };
 
 export const listSubnets = async (context: Context, request: ListSubnetsRequest): Promise<ListSubnetsResponse> => {

@@ -7,15 +7,17 @@ import {
   limits,
   MegrezError,
   objectName,
+  type UpdateVpcRequest,
   Vpc,
   validateCreateVpc,
   validateListVpcs,
+  validateUpdateVpc,
   validateVpcName,
 } from '@megrez/model';
 import { type Entry, keys, prefixes } from '@megrez/store';
 import type { Context } from '../context';
 import type { Call } from '../server/rpc';
-import { findVpc, newMeta, shown, vpcNotFound } from './lookup';
+import { deletingError, findVpc, newMeta, shown, vpcNotFound } from './lookup';
 import { confirmOwners } from './owners';
 import { readPage } from './paging';
 import { canPlace, ownersUnchanged, placeDividers, unplacedDividers } from './placement';
@@ -94,6 +96,27 @@ export const contended = (object: string): MegrezError =>
 export const getVpc = async (context: Context, request: GetVpcRequest): Promise<Vpc> => {
   validateVpcName(request);
   return shown(await findVpc(context, request.name, true));
+};
+
+/** Stores how many dividers there are to be; the leader moves the slots. 0 asks for the default. */
+export const updateVpc = async (context: Context, request: UpdateVpcRequest): Promise<Vpc> => {
+  validateUpdateVpc(request);
+  const object = objectName.vpc(request.name);
+  const key = keys.vpc(request.name);
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const { value, revision } = await findVpc(context, request.name, true);
+    if (value.meta?.deleting === true) throw deletingError(object, object);
+    const { dividers } = request;
+    // With no host there is nobody to be too many for.
+    const placed = canPlace(context)
+      ? placeDividers(context, { vni: value.vni, object, dividers }).owners.length
+      : dividers;
+    const vpc = { ...value, dividers: placed };
+    const result = await context.store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value: vpc }]);
+    if (result.succeeded) return shown({ value: vpc, revision: result.revision });
+    context.metrics.retries.inc();
+  }
+  throw contended(object);
 };
 
 export const listVpcs = async ({ store }: Context, request: ListVpcsRequest): Promise<ListVpcsResponse> => {

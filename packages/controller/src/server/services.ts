@@ -14,9 +14,9 @@ import { moveEndpoint } from '../provisioning/endpoint-move';
 import { deleteHost, getHost, listHosts, updateHost } from '../provisioning/host';
 import { resolve } from '../provisioning/resolve';
 import { getStatus } from '../provisioning/status';
-import { createSubnet, getSubnet, listSubnets } from '../provisioning/subnet';
+import { createSubnet, getSubnet, listSubnets, updateSubnet } from '../provisioning/subnet';
 import { deleteSubnet } from '../provisioning/subnet-delete';
-import { createVpc, deleteVpc, getVpc, listVpcs } from '../provisioning/vpc';
+import { createVpc, deleteVpc, getVpc, listVpcs, updateVpc } from '../provisioning/vpc';
 import type { Watchers } from '../provisioning/watch';
 import type { Relay } from '../relay/relay';
 import { relayHandlers } from '../relay/serve-relay';
@@ -28,10 +28,12 @@ const provisioning = {
   createVpc,
   getVpc,
   listVpcs,
+  updateVpc,
   deleteVpc,
   createSubnet,
   getSubnet,
   listSubnets,
+  updateSubnet,
   deleteSubnet,
   createEndpoint,
   batchCreateEndpoints,
