@@ -1,3 +1,4 @@
+import { SlotState, type SlotTable } from '@megrez/model';
 import { type PlaceHost, place } from '@megrez/ring';
 import { keys, openStore, type Store } from '@megrez/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -97,5 +98,98 @@ describe('a changed slot table', () => {
     await creating;
     await settled();
     expect(held('h4').filter(({ name }) => name.startsWith('n')).length).toBeGreaterThan(0);
+  });
+});
+
+describe('a slot in motion', () => {
+  let cluster: Cluster;
+  let store: Store;
+  beforeAll(async () => {
+    cluster = await startCluster({ hosts: 4 });
+    store = await openStore({ endpoints: [cluster.etcd.endpoint] });
+    await startAcme(cluster.api, { bouncers: 1, bouncerHosts: ['h2'] });
+    for (let n = 0; n < 20; n += 1) await cluster.api.call('createEndpoint', { ...web, name: `e${n}`, host: 'h1' });
+  });
+  afterAll(async () => {
+    await store.close();
+    await cluster.close();
+  });
+
+  const { LOADING, SERVING, LEAVING } = SlotState;
+  /** Every slot of a table gets these holders. */
+  const write = async (subnet: number, holders: readonly (readonly [string, SlotState])[]): Promise<number> => {
+    const key = keys.slots(1, subnet);
+    const table = (await store.get(key))?.value as SlotTable;
+    const owners = holders.map(([host]) => ({ host, address: `192.168.0.${host.slice(1)}` }));
+    const slots = table.slots.map(() => ({ holders: holders.map(([, state], owner) => ({ owner, state })) }));
+    return (await store.txn([], [{ kind: 'put', key, value: { ...table, owners, slots, epoch: table.epoch + 1 } }]))
+      .revision;
+  };
+  const peer = (host: string): Peer => cluster.peers.get(host) as Peer;
+  const mappings = (host: string): string[] => [...peer(host).endpoints.values()].map(({ value }) => value.name);
+  const create = (name: string, timeoutMs = 10_000) =>
+    cluster.api.call('createEndpoint', { ...web, name, host: 'h1', timeoutMs });
+  const refused = (name: string) => cluster.api.refused('createEndpoint', { ...web, name, host: 'h1', timeoutMs: 300 });
+
+  it('is told to all its holders, whatever their state, and every change waits for all', async () => {
+    await write(1, [
+      ['h2', SERVING],
+      ['h4', LOADING],
+    ]);
+    await create('n1');
+    expect(mappings('h4')).toHaveLength(21);
+    peer('h4').hold(true);
+    expect(await refused('n2')).toMatchObject({ reason: 'HOSTS_NOT_READY', hosts: ['h4'] });
+    peer('h4').hold(false);
+    await write(1, [
+      ['h2', LEAVING],
+      ['h4', SERVING],
+    ]);
+    peer('h2').hold(true);
+    expect(await refused('n3')).toMatchObject({ reason: 'HOSTS_NOT_READY', hosts: ['h2'] });
+    expect(await cluster.api.refused('deleteEndpoint', { ...web, name: 'n1', timeoutMs: 300 })).toMatchObject({
+      hosts: ['h2'],
+    });
+    expect(await cluster.api.refused('moveEndpoint', { ...web, name: 'e0', host: 'h3', timeoutMs: 300 })).toMatchObject(
+      {
+        hosts: ['h2'],
+      },
+    );
+    peer('h2').hold(false);
+    await expect.poll(() => mappings('h2').sort()).toEqual(mappings('h4').sort());
+  });
+
+  it('is loaded when its table is acknowledged, not before', async () => {
+    peer('h3').hold(true);
+    const before = peer('h3').batches.length;
+    await write(1, [
+      ['h4', SERVING],
+      ['h3', LOADING],
+    ]);
+    await peer('h3').until(() => peer('h3').batches.length > before);
+    // The acknowledgement of the table alone would let this one through.
+    expect(await refused('n4')).toMatchObject({ hosts: ['h3'] });
+    peer('h3').hold(false);
+    await create('n5');
+    expect(mappings('h3').sort()).toEqual(mappings('h4').sort());
+  });
+
+  it('of the dividers comes with every subnet', async () => {
+    await cluster.api.call('createSubnet', { vpc: 'acme', name: 'db', cidrs: ['10.0.2.0/24'], bouncerHosts: ['h1'] });
+    await write(0, [['h1', SERVING]]);
+    await expect.poll(() => [...peer('h2').subnets.keys()]).toEqual([]);
+    await write(0, [
+      ['h1', SERVING],
+      ['h2', LOADING],
+    ]);
+    await expect.poll(() => [...peer('h2').tables.keys()].sort()).toEqual(['1/0', '1/1', '1/2']);
+    expect([...peer('h2').subnets.keys()].sort()).toEqual(['1/1', '1/2']);
+    peer('h2').hold(true);
+    const request = { vpc: 'acme', name: 'x', cidrs: ['10.0.3.0/24'], bouncerHosts: ['h1'] };
+    const making = cluster.api.call('createSubnet', request);
+    await peer('h2').until(() => peer('h2').subnets.has('1/3'));
+    expect(peer('h2').tables.has('1/3')).toBe(true);
+    peer('h2').hold(false);
+    await making;
   });
 });
