@@ -1,18 +1,22 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { duration } from '../../arguments';
 import type { Io } from '../../io';
 import { printOne } from '../../output';
 import { patience, withSession } from '../../session';
 import { serviceView } from '../../views';
 import {
-  affinities,
+  type affinities,
   affinityOf,
+  affinityOption,
   type BackendText,
   backendOption,
   backendsOf,
   type PortText,
   portOption,
   portsOf,
+  refusalOf,
+  refusalOption,
+  type refusals,
 } from './fields';
 
 interface Flags {
@@ -22,6 +26,7 @@ interface Flags {
   readonly affinity?: (typeof affinities)[number];
   readonly affinityTimeout?: number;
   readonly drain?: number;
+  readonly refusal?: (typeof refusals)[number];
   readonly requestId?: string;
 }
 
@@ -40,9 +45,10 @@ export const serviceCreate = (parent: Command, io: Io): void => {
     .addOption(
       backendOption('--backend <vpc/subnet/endpoint[=weight]>', 'an endpoint that serves; weight 100 is usual'),
     )
-    .addOption(new Option('--affinity <kind>', 'what is pinned to a backend: a flow, or a client').choices(affinities))
+    .addOption(affinityOption())
     .option('--affinity-timeout <duration>', 'how long a client that is silent stays pinned', duration)
     .option('--drain <duration>', 'how long flows of a removed backend may go on', duration)
+    .addOption(refusalOption())
     .option('--request-id <id>', 'makes a retry return the first result')
     .addHelpText(
       'after',
@@ -67,6 +73,7 @@ export const serviceCreate = (parent: Command, io: Io): void => {
             affinity: affinityOf(flags.affinity, model),
             affinityTimeoutMs: flags.affinityTimeout ?? 0,
             drainMs: flags.drain ?? 0,
+            refusal: refusalOf(flags.refusal, model),
             requestId: flags.requestId ?? '',
           });
           await printOne(io, format, model.Service, serviceView, response);

@@ -1,5 +1,5 @@
 import type * as Model from '@megrez/model';
-import type { Affinity, ServiceBackend, ServicePort } from '@megrez/model';
+import type { Affinity, Refusal, ServiceBackend, ServicePort } from '@megrez/model';
 import { InvalidArgumentError, Option } from 'commander';
 
 /** As written on the command line: `80`, `80/udp`, `80:8080`, `80:8080/tcp`. */
@@ -64,7 +64,7 @@ export const portsOf = (ports: readonly PortText[], { Protocol }: typeof Model):
 export const backendsOf = (
   backends: readonly BackendText[],
   vpc: string,
-  { MegrezError, objectName, parseEndpointPath }: typeof Model,
+  { MegrezError, objectName, parseEndpointPath, ServiceBackend }: typeof Model,
 ): ServiceBackend[] =>
   backends.map(({ path, weight }) => {
     const { vpc: other, subnet, name } = parseEndpointPath(path);
@@ -76,7 +76,7 @@ export const backendsOf = (
         message: `a service of vpc ${vpc} cannot have a backend in vpc ${other}`,
       });
     }
-    return { subnet, endpoint: name, weight };
+    return ServiceBackend.create({ subnet, endpoint: name, weight });
   });
 
 export const affinities = ['none', 'client-ip'] as const;
@@ -85,3 +85,16 @@ export const affinityOf = (text: (typeof affinities)[number] | undefined, { Affi
   if (text === undefined) return Affinity.UNSPECIFIED;
   return text === 'none' ? Affinity.NONE : Affinity.CLIENT_IP;
 };
+
+export const refusals = ['tell', 'drop'] as const;
+
+export const refusalOf = (text: (typeof refusals)[number] | undefined, { Refusal }: typeof Model): Refusal => {
+  if (text === undefined) return Refusal.UNSPECIFIED;
+  return text === 'tell' ? Refusal.TELL : Refusal.DROP;
+};
+
+export const affinityOption = (): Option =>
+  new Option('--affinity <kind>', 'what is pinned to a backend: a flow, or a client').choices(affinities);
+
+export const refusalOption = (): Option =>
+  new Option('--refusal <kind>', 'while there is no backend clients are told so, or dropped').choices(refusals);

@@ -1,3 +1,4 @@
+import { ServiceBackend } from '@megrez/model';
 import { describe, expect, test } from 'vitest';
 import { asked, lines, megrez, serveApi } from '../../testing/api';
 
@@ -7,7 +8,7 @@ describe('service', () => {
   test('create', async () => {
     const line =
       'service create acme/web/shop --ip 10.0.1.9 --port 80:8080/tcp --port 53/udp,443' +
-      ' --backend acme/web/a --backend acme/db/b=50 --affinity client-ip --affinity-timeout 1m --drain 30s';
+      ' --backend acme/web/a --backend acme/db/b=50 --affinity client-ip --affinity-timeout 1m --drain 30s --refusal drop';
     expect((await megrez(line)).stdout).toBe(
       lines(
         'NAME           IP        PORTS               BACKENDS',
@@ -25,10 +26,10 @@ describe('service', () => {
             { listen: 443, target: 443, protocol: 1 },
           ],
           backends: [
-            { subnet: 'web', endpoint: 'a', weight: 0 },
-            { subnet: 'db', endpoint: 'b', weight: 50 },
+            ServiceBackend.create({ subnet: 'web', endpoint: 'a', weight: 0 }),
+            ServiceBackend.create({ subnet: 'db', endpoint: 'b', weight: 50 }),
           ],
-          ...{ affinity: 2, affinityTimeoutMs: 60_000, drainMs: 30_000 },
+          ...{ affinity: 2, affinityTimeoutMs: 60_000, drainMs: 30_000, refusal: 2 },
         },
       },
     ]);
@@ -75,6 +76,13 @@ describe('service', () => {
       ports: [{ listen: 8000, target: 8000, protocol: 1 }],
       backends: [{ endpoint: 'a' }, { endpoint: 'b', weight: 50 }],
     });
+    expect(asked[1]?.request).toMatchObject({ affinity: 0, refusal: 0 });
+    await megrez('service update acme/web/shop --affinity none --drain 5s --refusal tell');
+    expect(asked[1]?.request).toMatchObject({
+      backends: [{ endpoint: 'a' }, { endpoint: 'b' }],
+      ...{ affinity: 1, drainMs: 5_000, refusal: 1 },
+    });
+    expect(asked[1]?.request).not.toHaveProperty('affinityTimeoutMs');
     const { code, stderr } = await megrez('service update acme/web/shop --remove-backend acme/web/z');
     expect([code, asked.length]).toEqual([1, 1]);
     expect(stderr).toContain('web/z is no backend of service acme/web/shop (NOT_FOUND/NO_SUCH_BACKEND');

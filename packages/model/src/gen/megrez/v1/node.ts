@@ -13,6 +13,7 @@ import { UnknownFieldHandler } from "@protobuf-ts/runtime";
 import type { PartialMessage } from "@protobuf-ts/runtime";
 import { reflectionMergePartial } from "@protobuf-ts/runtime";
 import { MessageType } from "@protobuf-ts/runtime";
+import { Service } from "./service";
 import { Endpoint } from "./endpoint";
 import { SlotTable } from "./subnet";
 import { Subnet } from "./subnet";
@@ -260,6 +261,14 @@ export interface Change {
          * @generated from protobuf field: megrez.v1.Endpoint endpoint = 6
          */
         endpoint: Endpoint;
+    } | {
+        oneofKind: "service";
+        /**
+         * Of a subnet of which this host holds slots. A deletion fills vni, subnet_number and name.
+         *
+         * @generated from protobuf field: megrez.v1.Service service = 7
+         */
+        service: Service;
     } | {
         oneofKind: undefined;
     };
@@ -867,7 +876,8 @@ class Change$Type extends MessageType<Change> {
             { no: 3, name: "vpc", kind: "message", oneof: "object", T: () => Vpc },
             { no: 4, name: "subnet", kind: "message", oneof: "object", T: () => Subnet },
             { no: 5, name: "table", kind: "message", oneof: "object", T: () => SlotTable },
-            { no: 6, name: "endpoint", kind: "message", oneof: "object", T: () => Endpoint }
+            { no: 6, name: "endpoint", kind: "message", oneof: "object", T: () => Endpoint },
+            { no: 7, name: "service", kind: "message", oneof: "object", T: () => Service }
         ]);
     }
     create(value?: PartialMessage<Change>): Change {
@@ -914,6 +924,12 @@ class Change$Type extends MessageType<Change> {
                         endpoint: Endpoint.internalBinaryRead(reader, reader.uint32(), options, (message.object as any).endpoint)
                     };
                     break;
+                case /* megrez.v1.Service service */ 7:
+                    message.object = {
+                        oneofKind: "service",
+                        service: Service.internalBinaryRead(reader, reader.uint32(), options, (message.object as any).service)
+                    };
+                    break;
                 default:
                     let u = options.readUnknownField;
                     if (u === "throw")
@@ -944,6 +960,9 @@ class Change$Type extends MessageType<Change> {
         /* megrez.v1.Endpoint endpoint = 6; */
         if (message.object.oneofKind === "endpoint")
             Endpoint.internalBinaryWrite(message.object.endpoint, writer.tag(6, WireType.LengthDelimited).fork(), options).join();
+        /* megrez.v1.Service service = 7; */
+        if (message.object.oneofKind === "service")
+            Service.internalBinaryWrite(message.object.service, writer.tag(7, WireType.LengthDelimited).fork(), options).join();
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);

@@ -61,6 +61,30 @@ export interface Service {
      * @generated from protobuf field: uint32 drain_ms = 10
      */
     drainMs: number;
+    /**
+     * @generated from protobuf field: megrez.v1.Refusal refusal = 11
+     */
+    refusal: Refusal;
+    /**
+     * Output only from here on.
+     *
+     * @generated from protobuf field: uint32 vni = 12
+     */
+    vni: number;
+    /**
+     * @generated from protobuf field: uint32 subnet_number = 13
+     */
+    subnetNumber: number;
+    /**
+     * @generated from protobuf field: string mac = 14
+     */
+    mac: string;
+    /**
+     * Numbers of backends by bucket: a Maglev table, the same for every port. Only agents are told.
+     *
+     * @generated from protobuf field: bytes buckets = 15
+     */
+    buckets: Uint8Array;
 }
 /**
  * @generated from protobuf message megrez.v1.ServicePort
@@ -97,6 +121,28 @@ export interface ServiceBackend {
      * @generated from protobuf field: uint32 weight = 3
      */
     weight: number;
+    /**
+     * Output only from here on: the endpoint's address of the service's family.
+     *
+     * @generated from protobuf field: string ip = 4
+     */
+    ip: string;
+    /**
+     * @generated from protobuf field: uint32 subnet_number = 5
+     */
+    subnetNumber: number;
+    /**
+     * What the service's table calls it; stays while it is a backend.
+     *
+     * @generated from protobuf field: uint32 number = 6
+     */
+    number: number;
+    /**
+     * Its host is dead: it gets no new flows.
+     *
+     * @generated from protobuf field: bool down = 7
+     */
+    down: boolean;
 }
 /**
  * @generated from protobuf message megrez.v1.CreateServiceRequest
@@ -142,6 +188,10 @@ export interface CreateServiceRequest {
      * @generated from protobuf field: string request_id = 10
      */
     requestId: string;
+    /**
+     * @generated from protobuf field: megrez.v1.Refusal refusal = 11
+     */
+    refusal: Refusal;
 }
 /**
  * @generated from protobuf message megrez.v1.GetServiceRequest
@@ -195,6 +245,8 @@ export interface ListServicesResponse {
     nextPageToken: string;
 }
 /**
+ * Ports and backends are set to what the request says; of the rest, what is absent or unspecified stays.
+ *
  * @generated from protobuf message megrez.v1.UpdateServiceRequest
  */
 export interface UpdateServiceRequest {
@@ -218,6 +270,22 @@ export interface UpdateServiceRequest {
      * @generated from protobuf field: repeated megrez.v1.ServiceBackend backends = 5
      */
     backends: ServiceBackend[];
+    /**
+     * @generated from protobuf field: megrez.v1.Affinity affinity = 6
+     */
+    affinity: Affinity;
+    /**
+     * @generated from protobuf field: optional uint32 affinity_timeout_ms = 7
+     */
+    affinityTimeoutMs?: number;
+    /**
+     * @generated from protobuf field: optional uint32 drain_ms = 8
+     */
+    drainMs?: number;
+    /**
+     * @generated from protobuf field: megrez.v1.Refusal refusal = 9
+     */
+    refusal: Refusal;
 }
 /**
  * @generated from protobuf message megrez.v1.DeleteServiceRequest
@@ -270,6 +338,27 @@ export enum Affinity {
      */
     CLIENT_IP = 2
 }
+/**
+ * What a client gets when nobody is there: a port without a service, or a service without a backend.
+ *
+ * @generated from protobuf enum megrez.v1.Refusal
+ */
+export enum Refusal {
+    /**
+     * @generated from protobuf enum value: REFUSAL_UNSPECIFIED = 0;
+     */
+    UNSPECIFIED = 0,
+    /**
+     * TCP RST, or ICMP port unreachable.
+     *
+     * @generated from protobuf enum value: REFUSAL_TELL = 1;
+     */
+    TELL = 1,
+    /**
+     * @generated from protobuf enum value: REFUSAL_DROP = 2;
+     */
+    DROP = 2
+}
 // @generated message type with reflection information, may provide speed optimized methods
 class Service$Type extends MessageType<Service> {
     constructor() {
@@ -283,7 +372,12 @@ class Service$Type extends MessageType<Service> {
             { no: 7, name: "backends", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => ServiceBackend },
             { no: 8, name: "affinity", kind: "enum", T: () => ["megrez.v1.Affinity", Affinity, "AFFINITY_"] },
             { no: 9, name: "affinity_timeout_ms", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
-            { no: 10, name: "drain_ms", kind: "scalar", T: 13 /*ScalarType.UINT32*/ }
+            { no: 10, name: "drain_ms", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 11, name: "refusal", kind: "enum", T: () => ["megrez.v1.Refusal", Refusal, "REFUSAL_"] },
+            { no: 12, name: "vni", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 13, name: "subnet_number", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 14, name: "mac", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 15, name: "buckets", kind: "scalar", T: 12 /*ScalarType.BYTES*/ }
         ]);
     }
     create(value?: PartialMessage<Service>): Service {
@@ -297,6 +391,11 @@ class Service$Type extends MessageType<Service> {
         message.affinity = 0;
         message.affinityTimeoutMs = 0;
         message.drainMs = 0;
+        message.refusal = 0;
+        message.vni = 0;
+        message.subnetNumber = 0;
+        message.mac = "";
+        message.buckets = new Uint8Array(0);
         if (value !== undefined)
             reflectionMergePartial<Service>(this, message, value);
         return message;
@@ -335,6 +434,21 @@ class Service$Type extends MessageType<Service> {
                     break;
                 case /* uint32 drain_ms */ 10:
                     message.drainMs = reader.uint32();
+                    break;
+                case /* megrez.v1.Refusal refusal */ 11:
+                    message.refusal = reader.int32();
+                    break;
+                case /* uint32 vni */ 12:
+                    message.vni = reader.uint32();
+                    break;
+                case /* uint32 subnet_number */ 13:
+                    message.subnetNumber = reader.uint32();
+                    break;
+                case /* string mac */ 14:
+                    message.mac = reader.string();
+                    break;
+                case /* bytes buckets */ 15:
+                    message.buckets = reader.bytes();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -378,6 +492,21 @@ class Service$Type extends MessageType<Service> {
         /* uint32 drain_ms = 10; */
         if (message.drainMs !== 0)
             writer.tag(10, WireType.Varint).uint32(message.drainMs);
+        /* megrez.v1.Refusal refusal = 11; */
+        if (message.refusal !== 0)
+            writer.tag(11, WireType.Varint).int32(message.refusal);
+        /* uint32 vni = 12; */
+        if (message.vni !== 0)
+            writer.tag(12, WireType.Varint).uint32(message.vni);
+        /* uint32 subnet_number = 13; */
+        if (message.subnetNumber !== 0)
+            writer.tag(13, WireType.Varint).uint32(message.subnetNumber);
+        /* string mac = 14; */
+        if (message.mac !== "")
+            writer.tag(14, WireType.LengthDelimited).string(message.mac);
+        /* bytes buckets = 15; */
+        if (message.buckets.length)
+            writer.tag(15, WireType.LengthDelimited).bytes(message.buckets);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
@@ -457,7 +586,11 @@ class ServiceBackend$Type extends MessageType<ServiceBackend> {
         super("megrez.v1.ServiceBackend", [
             { no: 1, name: "subnet", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
             { no: 2, name: "endpoint", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
-            { no: 3, name: "weight", kind: "scalar", T: 13 /*ScalarType.UINT32*/ }
+            { no: 3, name: "weight", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 4, name: "ip", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 5, name: "subnet_number", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 6, name: "number", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
+            { no: 7, name: "down", kind: "scalar", T: 8 /*ScalarType.BOOL*/ }
         ]);
     }
     create(value?: PartialMessage<ServiceBackend>): ServiceBackend {
@@ -465,6 +598,10 @@ class ServiceBackend$Type extends MessageType<ServiceBackend> {
         message.subnet = "";
         message.endpoint = "";
         message.weight = 0;
+        message.ip = "";
+        message.subnetNumber = 0;
+        message.number = 0;
+        message.down = false;
         if (value !== undefined)
             reflectionMergePartial<ServiceBackend>(this, message, value);
         return message;
@@ -482,6 +619,18 @@ class ServiceBackend$Type extends MessageType<ServiceBackend> {
                     break;
                 case /* uint32 weight */ 3:
                     message.weight = reader.uint32();
+                    break;
+                case /* string ip */ 4:
+                    message.ip = reader.string();
+                    break;
+                case /* uint32 subnet_number */ 5:
+                    message.subnetNumber = reader.uint32();
+                    break;
+                case /* uint32 number */ 6:
+                    message.number = reader.uint32();
+                    break;
+                case /* bool down */ 7:
+                    message.down = reader.bool();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -504,6 +653,18 @@ class ServiceBackend$Type extends MessageType<ServiceBackend> {
         /* uint32 weight = 3; */
         if (message.weight !== 0)
             writer.tag(3, WireType.Varint).uint32(message.weight);
+        /* string ip = 4; */
+        if (message.ip !== "")
+            writer.tag(4, WireType.LengthDelimited).string(message.ip);
+        /* uint32 subnet_number = 5; */
+        if (message.subnetNumber !== 0)
+            writer.tag(5, WireType.Varint).uint32(message.subnetNumber);
+        /* uint32 number = 6; */
+        if (message.number !== 0)
+            writer.tag(6, WireType.Varint).uint32(message.number);
+        /* bool down = 7; */
+        if (message.down !== false)
+            writer.tag(7, WireType.Varint).bool(message.down);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
@@ -527,7 +688,8 @@ class CreateServiceRequest$Type extends MessageType<CreateServiceRequest> {
             { no: 7, name: "affinity", kind: "enum", T: () => ["megrez.v1.Affinity", Affinity, "AFFINITY_"] },
             { no: 8, name: "affinity_timeout_ms", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
             { no: 9, name: "drain_ms", kind: "scalar", T: 13 /*ScalarType.UINT32*/ },
-            { no: 10, name: "request_id", kind: "scalar", T: 9 /*ScalarType.STRING*/ }
+            { no: 10, name: "request_id", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
+            { no: 11, name: "refusal", kind: "enum", T: () => ["megrez.v1.Refusal", Refusal, "REFUSAL_"] }
         ]);
     }
     create(value?: PartialMessage<CreateServiceRequest>): CreateServiceRequest {
@@ -542,6 +704,7 @@ class CreateServiceRequest$Type extends MessageType<CreateServiceRequest> {
         message.affinityTimeoutMs = 0;
         message.drainMs = 0;
         message.requestId = "";
+        message.refusal = 0;
         if (value !== undefined)
             reflectionMergePartial<CreateServiceRequest>(this, message, value);
         return message;
@@ -580,6 +743,9 @@ class CreateServiceRequest$Type extends MessageType<CreateServiceRequest> {
                     break;
                 case /* string request_id */ 10:
                     message.requestId = reader.string();
+                    break;
+                case /* megrez.v1.Refusal refusal */ 11:
+                    message.refusal = reader.int32();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -623,6 +789,9 @@ class CreateServiceRequest$Type extends MessageType<CreateServiceRequest> {
         /* string request_id = 10; */
         if (message.requestId !== "")
             writer.tag(10, WireType.LengthDelimited).string(message.requestId);
+        /* megrez.v1.Refusal refusal = 11; */
+        if (message.refusal !== 0)
+            writer.tag(11, WireType.Varint).int32(message.refusal);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
@@ -830,7 +999,11 @@ class UpdateServiceRequest$Type extends MessageType<UpdateServiceRequest> {
             { no: 2, name: "subnet", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
             { no: 3, name: "name", kind: "scalar", T: 9 /*ScalarType.STRING*/ },
             { no: 4, name: "ports", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => ServicePort },
-            { no: 5, name: "backends", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => ServiceBackend }
+            { no: 5, name: "backends", kind: "message", repeat: 2 /*RepeatType.UNPACKED*/, T: () => ServiceBackend },
+            { no: 6, name: "affinity", kind: "enum", T: () => ["megrez.v1.Affinity", Affinity, "AFFINITY_"] },
+            { no: 7, name: "affinity_timeout_ms", kind: "scalar", opt: true, T: 13 /*ScalarType.UINT32*/ },
+            { no: 8, name: "drain_ms", kind: "scalar", opt: true, T: 13 /*ScalarType.UINT32*/ },
+            { no: 9, name: "refusal", kind: "enum", T: () => ["megrez.v1.Refusal", Refusal, "REFUSAL_"] }
         ]);
     }
     create(value?: PartialMessage<UpdateServiceRequest>): UpdateServiceRequest {
@@ -840,6 +1013,8 @@ class UpdateServiceRequest$Type extends MessageType<UpdateServiceRequest> {
         message.name = "";
         message.ports = [];
         message.backends = [];
+        message.affinity = 0;
+        message.refusal = 0;
         if (value !== undefined)
             reflectionMergePartial<UpdateServiceRequest>(this, message, value);
         return message;
@@ -863,6 +1038,18 @@ class UpdateServiceRequest$Type extends MessageType<UpdateServiceRequest> {
                     break;
                 case /* repeated megrez.v1.ServiceBackend backends */ 5:
                     message.backends.push(ServiceBackend.internalBinaryRead(reader, reader.uint32(), options));
+                    break;
+                case /* megrez.v1.Affinity affinity */ 6:
+                    message.affinity = reader.int32();
+                    break;
+                case /* optional uint32 affinity_timeout_ms */ 7:
+                    message.affinityTimeoutMs = reader.uint32();
+                    break;
+                case /* optional uint32 drain_ms */ 8:
+                    message.drainMs = reader.uint32();
+                    break;
+                case /* megrez.v1.Refusal refusal */ 9:
+                    message.refusal = reader.int32();
                     break;
                 default:
                     let u = options.readUnknownField;
@@ -891,6 +1078,18 @@ class UpdateServiceRequest$Type extends MessageType<UpdateServiceRequest> {
         /* repeated megrez.v1.ServiceBackend backends = 5; */
         for (let i = 0; i < message.backends.length; i++)
             ServiceBackend.internalBinaryWrite(message.backends[i], writer.tag(5, WireType.LengthDelimited).fork(), options).join();
+        /* megrez.v1.Affinity affinity = 6; */
+        if (message.affinity !== 0)
+            writer.tag(6, WireType.Varint).int32(message.affinity);
+        /* optional uint32 affinity_timeout_ms = 7; */
+        if (message.affinityTimeoutMs !== undefined)
+            writer.tag(7, WireType.Varint).uint32(message.affinityTimeoutMs);
+        /* optional uint32 drain_ms = 8; */
+        if (message.drainMs !== undefined)
+            writer.tag(8, WireType.Varint).uint32(message.drainMs);
+        /* megrez.v1.Refusal refusal = 9; */
+        if (message.refusal !== 0)
+            writer.tag(9, WireType.Varint).int32(message.refusal);
         let u = options.writeUnknownFields;
         if (u !== false)
             (u == true ? UnknownFieldHandler.onWrite : u)(this.typeName, message, writer);
