@@ -9,6 +9,7 @@ import { measureDatapath } from './datapath';
 import { measureInterfaces, measureMap } from './kernel';
 import { type Options, parseOptions, UsageError, usage } from './options';
 import { run } from './process';
+import { measurePrograms } from './programs';
 import { type Figure, summarise, table } from './report';
 
 /** Where dist/ and test/ are: this runs from a bundle in dist/. */
@@ -26,6 +27,9 @@ async function measure(options: Options, dir: string, signal: AbortSignal): Prom
   const ups_s: number[] = [];
   const upTook = (up_ms: number) => void ups_s.push(up_ms / 1000);
   figures.push(...(await measureDatapath(join(dir, 'datapath'), options, tools, told)));
+  if (only.has('programs')) {
+    figures.push(...(await measurePrograms(join(dir, 'programs'), root, options.lookups, signal)));
+  }
   if (only.has('rate') || only.has('memory')) figures.push(...(await measureBulk(dir, options, tools, told)));
   if (only.has('map')) figures.push(await measureMap(options.map_entries));
   if (only.has('interface')) {

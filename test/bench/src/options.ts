@@ -2,7 +2,18 @@ import { parseArgs } from 'node:util';
 import type { Underlay } from '@megrez/dev';
 
 /** What can be measured, in the order in which it is. */
-export const sections = ['tcp', 'rtt', 'udp', 'rate', 'memory', 'map', 'interface', 'create', 'up'] as const;
+export const sections = [
+  'tcp',
+  'rtt',
+  'udp',
+  'programs',
+  'rate',
+  'memory',
+  'map',
+  'interface',
+  'create',
+  'up',
+] as const;
 export type Section = (typeof sections)[number];
 
 export const underlays = ['direct', 'bridge'] as const satisfies readonly Underlay[];
@@ -30,6 +41,8 @@ export interface Options {
   readonly mappings: number;
   /** Mappings written into a map of their own. */
   readonly map_entries: number;
+  /** Mappings among which the lookup program finds its own. */
+  readonly lookups: number;
   readonly json: string | undefined;
 }
 
@@ -51,6 +64,7 @@ export function parseOptions(args: readonly string[]): Options {
     creations: quick ? 50 : 200,
     burst: quick ? 1000 : 4000,
     mappings: quick ? 10_000 : 100_000,
+    lookups: quick ? 100_000 : 1_000_000,
     map_entries: quick ? 100_000 : 1_000_000,
     json,
   };
