@@ -449,6 +449,30 @@ test('a bouncer has mappings and holdings, and says what it would answer', async
   expect(await host.map('mappings')).toEqual([]);
 });
 
+test('a slot that was loading serves when the snapshot that says so is complete', async () => {
+  host.start(relay.address);
+  const first = await host.alive(relay.session());
+  const held = (generation: number, state: SlotState) => tableChange(self, generation, false, { state });
+  const foreign = endpointChange({ ip: '10.0.1.9', host: 'h2', hostAddress: '192.0.2.2' }, 10);
+  const states = async () => [...new Set((await host.map('holdings')).map(({ value }) => value.state))];
+  await first.send([vpcChange(), subnetChange(), tableChange(other)], { snapshot: true, end: true });
+  await first.send([held(5, SlotState.LOADING)]);
+  expect(await states()).toEqual([HoldingState.loading]);
+  first.end();
+  const second = await host.alive(relay.session());
+  await second.send([vpcChange(), subnetChange(), held(12, SlotState.SERVING)], { snapshot: true });
+  expect(await states()).toEqual([HoldingState.loading]);
+  await second.send([foreign], { snapshot: true, end: true });
+  expect(await states()).toEqual([HoldingState.serving]);
+  // What it holds no longer it has no mappings of, although it is told of the endpoint.
+  await second.send([
+    tableChange(other, 20),
+    endpointChange({ ip: '10.0.1.9', host: 'h3', hostAddress: '192.0.2.3' }, 21),
+  ]);
+  expect(await host.map('holdings')).toEqual([]);
+  expect(await host.map('mappings')).toEqual([]);
+});
+
 test('revisions of a restored store count, although they are lower', async () => {
   host.start(relay.address);
   const first = await host.alive(relay.session());

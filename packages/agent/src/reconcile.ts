@@ -1,4 +1,4 @@
-import { type MapName, maps } from '@megrez/abi';
+import { HoldingState, type MapName, maps } from '@megrez/abi';
 import { type Address, addressHex, type Change, type Failure, parseAddress } from '@megrez/model';
 import {
   addressesOf,
@@ -111,9 +111,17 @@ export const openReconciler = (
     late?.delete(rowId(key));
   };
 
+  /** Does the row of `holdings` say more than the kernel's? */
+  const holdsMore = (row: Row): boolean => {
+    const current = rows.lookup(row);
+    if (current === undefined) return true;
+    const [before, wanted] = [current, row.value].map((value) => maps.holdings.value.decode(value).state);
+    return before !== wanted && wanted === HoldingState.serving;
+  };
+
   const putRow = (row: Row): void => {
     // A slot is held when its mappings are complete.
-    if (late !== undefined && row.map === 'holdings' && rows.lookup(row) === undefined) late.set(rowId(row), row);
+    if (late !== undefined && row.map === 'holdings' && holdsMore(row)) late.set(rowId(row), row);
     else rows.put(row);
     if (row.map === 'endpoints') tombstones.lift(row);
   };
@@ -211,8 +219,10 @@ export const openReconciler = (
     const failures: Failure[] = [];
     for (const work of works) {
       try {
-        if (work.deleted) applyRows(work);
-        else puts.push(...rowsOf(known, host, work));
+        const wanted = work.deleted ? [] : rowsOf(known, host, work);
+        // Of an address whose slot is somebody else's by now nothing may stay.
+        if (wanted.length < addressCount(work)) applyRows(work);
+        else puts.push(...wanted);
       } catch (error) {
         failures.push(failOf(error, work));
       }
@@ -382,6 +392,9 @@ export const openReconciler = (
     },
   };
 };
+
+const addressCount = ({ object }: Work): number =>
+  object.oneofKind === 'endpoint' && object.endpoint.ip6 !== '' ? 2 : 1;
 
 /** A table or a subnet marks endpoints too, whose generation is not its own. */
 const generationOf = ({ object, deleted }: Work, change: Change): number =>
