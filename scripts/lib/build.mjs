@@ -53,12 +53,13 @@ const entries = {
   megrez: 'packages/cli/src/main.ts',
   demo: 'packages/dev/src/demo/main.ts',
   bench: 'test/bench/src/main.ts',
+  fuzz: 'test/datapath/fuzz/main.ts',
 };
 
 async function buildBundles() {
   const points = Object.entries(entries).filter(([, path]) => existsSync(join(root, path)));
   const shipped = (path) => /\.(ts|json)$/.test(path) && !path.endsWith('.spec.ts');
-  const sources = [...files(join(root, 'packages'), shipped), ...files(join(root, 'test/bench'), shipped)];
+  const sources = ['packages', 'test/bench', 'test/datapath'].flatMap((path) => files(join(root, path), shipped));
   const own = files(dirname(new URL(import.meta.url).pathname), (path) => /\/(build|bundle)\.mjs$/.test(path));
   const inputs = hash([...sources, ...own], lockedInputs());
   const outputs = points.map(([name]) => join(dist, `${name}.mjs`));

@@ -20,3 +20,6 @@ export const demo = (args) => program('demo', args);
 
 /** Measures Megrez against the kernel's bridge and VXLAN. */
 export const bench = (args) => program('bench', args);
+
+/** Generated packets through the datapath's programs and through its model. */
+export const fuzz = (args) => program('fuzz', args);

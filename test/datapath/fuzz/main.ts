@@ -1,0 +1,64 @@
+/** `npm run fuzz`: see `usage`. */
+import { parseArgs } from 'node:util';
+import { fuzz, type Report } from './fuzz';
+import { objectPath } from './paths';
+import { printFailure } from './print';
+
+const usage = `usage: npm run fuzz -- [--cases N] [--seed S] [--seconds T] [--from WORLD] [--failures N] [--object FILE]
+
+Generated packets go through the real programs and through the model (test/datapath/model). Stops after N different
+failures (default 1), each made small and printed as a packet-table row.`;
+
+const { values } = parseArgs({
+  options: {
+    cases: { type: 'string', default: '1000000' },
+    seed: { type: 'string', default: '1' },
+    seconds: { type: 'string', default: '1e9' },
+    from: { type: 'string', default: '0' },
+    failures: { type: 'string', default: '1' },
+    object: { type: 'string', default: objectPath },
+    help: { type: 'boolean', default: false },
+  },
+});
+const number = (name: 'cases' | 'seed' | 'seconds' | 'from' | 'failures'): number => {
+  const value = Number(values[name]);
+  if (!Number.isFinite(value) || value < 0) {
+    process.stderr.write(`--${name} ${values[name]} is no number from 0\n${usage}\n`);
+    process.exit(2);
+  }
+  return value;
+};
+if (values.help) {
+  process.stdout.write(`${usage}\n`);
+  process.exit(0);
+}
+
+const seed = number('seed');
+let printed = 0;
+const progress = ({ cases, seconds }: Report): void => {
+  if (seconds - printed < 10) return;
+  printed = seconds;
+  process.stderr.write(`  ${cases} cases, ${Math.round(cases / seconds)} a second\n`);
+};
+
+const report = await fuzz({
+  seed,
+  object: values.object,
+  cases: number('cases'),
+  seconds: number('seconds'),
+  from: number('from'),
+  failures: number('failures'),
+  progress,
+});
+
+const { cases, seconds, worlds, undecided, verdicts, failures, lost } = report;
+for (const failure of failures)
+  process.stdout.write(`${printFailure(failure, `seed ${seed}, world ${failure.world_index}`)}\n\n`);
+for (const one of lost) process.stdout.write(`did not come again: ${one}\n`);
+for (const [name, count] of [...verdicts].sort(([a], [b]) => a.localeCompare(b)))
+  process.stdout.write(`${String(count).padStart(10)} ${name}\n`);
+process.stdout.write(
+  `seed ${seed}: ${cases} cases in ${worlds} worlds, ${Math.round(cases / seconds)} a second, ${verdicts.size} verdicts, ` +
+    `${undecided} worlds undecided, ${failures.length} failures\n`,
+);
+process.exitCode = failures.length + lost.length > 0 ? 1 : 0;

@@ -1,0 +1,261 @@
+/** The walk of what a tenant sends (design §4). */
+import type { VerdictWord } from '@megrez/abi';
+import { arpReply, askPort, encapsulate, flowPort, optionOf, pingReply, probeOf, routed, withMacs } from './build';
+import { type Address, isIn } from './bytes';
+import { type ErrorKind, errorTo } from './error';
+import {
+  type Ask,
+  cookieIn,
+  isBelieved,
+  isDenied,
+  lifeOf,
+  pathTo,
+  probe_ns,
+  probeDue,
+  whomToAsk,
+  windowOf,
+} from './learn';
+import { ETHERNET, type Frame, frameOf, gatewayMac, op } from './packet';
+import type { Run, Step } from './run';
+import { about, type Config, elapsed, type Path, type Port } from './state';
+
+const anySender = `${'\0'.repeat(10)}\xff\xff${'\0'.repeat(4)}`;
+const limitedBroadcast = `${'\0'.repeat(10)}${'\xff'.repeat(6)}`;
+/** A frame's least size: what is behind is not ARP. */
+const arpFrameMax = 60;
+
+/** What the stages of one packet share. */
+interface Sent extends Run {
+  readonly config: Config;
+  readonly port: Port;
+  readonly frame: Frame;
+  /** To another subnet: the gateway is a hop. */
+  readonly isRouted: boolean;
+}
+
+type Result = VerdictWord | Omit<Step, 'vni'>;
+
+export const endpoint = (run: Run): Step => {
+  const port = run.state.ports.get(run.ifindex);
+  const { config } = run.state;
+  if (!port || !config) return { verdict: 'no_port', vni: 0 };
+  const frame = frameOf(run.packet, 0);
+  if (typeof frame === 'string') return { verdict: frame, vni: port.vni };
+  const isRouted = frame.kind === 'ip4' && !isIn(frame.destination, port.ip4.network, port.ip4.mask);
+  const sent: Sent = { ...run, config, port, frame, isRouted };
+  const step = checkSource(sent) ?? (frame.kind === 'arp' ? arp(sent) : ip(sent));
+  return typeof step === 'string' ? { verdict: step, vni: port.vni } : { ...step, vni: port.vni };
+};
+
+const checkSource = ({ frame, port }: Sent): VerdictWord | undefined => {
+  if (!frame.sourceMac.equals(port.mac)) return 'spoofed_mac';
+  return frame.kind === 'ip4' && frame.source !== port.ip4.ip ? 'spoofed_ip' : undefined;
+};
+
+const findOwner = ({ state, config, port, frame, ifindex, isRouted, now }: Sent): ReturnType<typeof whomToAsk> =>
+  whomToAsk(
+    state,
+    config,
+    { vni: port.vni, subnet: port.subnet, ip: frame.destination, ifindex, routed: isRouted },
+    now,
+  );
+
+const asking = (
+  { config, port, frame, now }: Sent,
+  { subnet, epoch, flags }: { subnet: number; epoch: number; flags: number },
+): Buffer =>
+  optionOf({
+    op: op.ask,
+    epoch,
+    subnet,
+    flags,
+    cookie: cookieIn(config, port.vni, frame.destination, windowOf(now)),
+    host: config.self,
+  });
+
+/** A clone of the asking packet goes to the owner that owes an answer. */
+const probing = (
+  { state, config, now, interfaces }: Sent,
+  asked: Buffer,
+  suspect: Address | undefined,
+): Step['emitted'] => {
+  const hop = suspect === undefined ? undefined : state.next_hops.get(suspect);
+  if (suspect === undefined || !hop || !probeDue(state, suspect, now) || !interfaces.has(hop.ifindex)) return [];
+  return [{ ifindex: hop.ifindex, packet: probeOf(config, asked, suspect, hop) }];
+};
+
+// ---- ARP
+
+const arp = (sent: Sent): Result => {
+  const { packet, frame, port, state, config, now } = sent;
+  if (packet.length > arpFrameMax) return 'malformed';
+  const target = frame.destination;
+  const senderMac = packet.subarray(ETHERNET + 8, ETHERNET + 14);
+  if (!senderMac.equals(port.mac) || (frame.source !== anySender && frame.source !== port.ip4.ip)) return 'spoofed_arp';
+  if (target === port.ip4.ip) return 'arp_self';
+  if (frame.operation !== 1) return 'arp_reply';
+  if (!isIn(target, port.ip4.network, port.ip4.mask)) return 'no_route';
+  const answered = (mac: Buffer, verdict: VerdictWord): Result => ({
+    verdict,
+    action: 'redirect',
+    packet: arpReply(packet, 0, mac),
+  });
+  if (target === port.ip4.gateway) return answered(gatewayMac, 'arp_gateway');
+  const local = state.endpoints.get(about(port.vni, target));
+  if (local) return answered(local.mac, 'arp_local');
+  const path = pathTo(state, port.vni, target);
+  if (isBelieved(config, path, now)) return answered(path.mac, 'arp_path');
+  if (isDenied(config, path, now)) return 'unknown_address';
+  const ask = findOwner(sent);
+  if (ask === 'known') return answered((pathTo(state, port.vni, target) as Path).mac, 'arp_owned');
+  return typeof ask === 'string' ? ask : askArp(sent, ask);
+};
+
+const askArp = (sent: Sent, ask: Ask): Result => {
+  const { config, port, packet, frame, state } = sent;
+  const hop = state.next_hops.get(ask.to);
+  if (!hop) return 'no_next_hop';
+  const inner = Buffer.from(packet);
+  // The answer to a probe would have no address to go to.
+  if (frame.source === anySender) inner.write(port.ip4.ip.slice(12), ETHERNET + 14, 'latin1');
+  const asked = encapsulate(
+    {
+      config,
+      macs: Buffer.concat([hop.destination, hop.source]),
+      to: ask.to,
+      vni: port.vni,
+      port: askPort(port.vni, ask.to),
+      tos: 0,
+      option: asking(sent, ask),
+    },
+    inner,
+  );
+  return { verdict: 'ask_arp', action: 'redirect', packet: asked, emitted: probing(sent, asked, ask.suspect) };
+};
+
+// ---- IPv4
+
+const ip = (sent: Sent): Result => {
+  const { packet, frame, port } = sent;
+  if (frame.destination === port.ip4.gateway) {
+    const reply = pingReply(packet);
+    return reply ? { verdict: 'ping_gateway', action: 'redirect', packet: reply } : 'to_gateway';
+  }
+  const refused = checkDestination(sent);
+  if (refused) return refused;
+  if (isTooBig(sent)) return fail(sent, 'too_big');
+  if (!sent.isRouted) return send(sent);
+  if (frame.ttl <= 1) return fail(sent, 'expired');
+  return send({ ...sent, packet: routed(packet) });
+};
+
+const checkDestination = ({ frame, port, isRouted }: Sent): VerdictWord | undefined => {
+  const to = frame.destination;
+  if (to === port.ip4.ip) return 'to_self';
+  if (to.charCodeAt(12) >> 4 === 0xe) return 'multicast';
+  if (to === limitedBroadcast) return 'broadcast';
+  return !isRouted && isLast(to, port.ip4.mask) ? 'broadcast' : undefined;
+};
+
+/** All ones behind the prefix. */
+const isLast = (address: Address, mask: Address): boolean => {
+  for (let i = 12; i < 16; i++) if ((address.charCodeAt(i) | mask.charCodeAt(i)) !== 0xff) return false;
+  return true;
+};
+
+const isTooBig = ({ gso_size, frame, packet, port }: Sent): boolean =>
+  gso_size > 0 ? gso_size + (frame.protocol === 6 ? 40 : 28) > port.mtu : packet.length - ETHERNET > port.mtu;
+
+/** The sender hears, from its gateway, why its packet does not go on. */
+const fail = (sent: Sent, kind: ErrorKind): Result => {
+  const { state, port, packet, ifindex, now, gso_size } = sent;
+  return errorTo(state, { port, ifindex, packet, kind, now, gso: gso_size > 0 });
+};
+
+const send = (sent: Sent): Result => {
+  const { packet, frame, port, state, config, now } = sent;
+  const local = state.endpoints.get(about(port.vni, frame.destination));
+  if (local) {
+    if (!local.ifindex) return 'not_here';
+    return {
+      verdict: 'local',
+      action: 'redirect',
+      packet: withMacs(packet, local.mac, sourceMac(sent)),
+      received: { ifindex: local.ifindex, bytes: packet.length },
+    };
+  }
+  const path = pathTo(state, port.vni, frame.destination);
+  if (isDenied(config, path, now)) return fail(sent, 'unreachable');
+  return isBelieved(config, path, now) ? sendKnown(sent, path) : sendAsking(sent);
+};
+
+/** Packets of another subnet come from the gateway. */
+const sourceMac = ({ isRouted, frame }: Sent): Buffer => (isRouted ? gatewayMac : frame.sourceMac);
+
+const sendAsking = (sent: Sent): Result => {
+  const ask = findOwner(sent);
+  if (ask === 'known') return sendDirect(sent, pathTo(sent.state, sent.port.vni, sent.frame.destination) as Path);
+  if (ask === 'unknown_address') return fail(sent, 'unreachable');
+  return typeof ask === 'string' ? ask : sendVia(sent, ask);
+};
+
+const sendKnown = (sent: Sent, path: Path): Result => {
+  const { state, config, now, gso_size, port } = sent;
+  // Streams wait for a smaller packet to come along: they ask nobody for a sign of life, and later for the rest.
+  const watched = gso_size === 0 && elapsed(path.live_at, now) >= probe_ns;
+  const life = watched ? lifeOf(state, path.host, now) : 'alive';
+  if (watched && life === 'alive') path.live_at = now;
+  const check_ns = life === 'silent' ? probe_ns : config.check_ns;
+  const renew_ns = gso_size ? Math.floor((config.soft_lease_ns + config.hard_lease_ns) / 2) : config.soft_lease_ns;
+  let believed = { ...path };
+  if (elapsed(path.checked_at, now) >= (gso_size ? check_ns + Math.floor(check_ns / 2) : check_ns)) {
+    const ask = findOwner(sent);
+    if (typeof ask !== 'string') return sendVia(sent, ask);
+    if (ask === 'unknown_address') return fail(sent, 'unreachable');
+    if (ask === 'known') believed = { ...(pathTo(state, path.vni, path.ip) as Path) };
+    // A check that cannot be made takes nothing away.
+    else path.checked_at = now;
+  }
+  if (believed.host === config.self) return 'not_here';
+  const due = elapsed(believed.told_at, now) >= renew_ns && elapsed(believed.asked_at, now) >= config.retry_ns;
+  if (life !== 'ask' && !due) return sendDirect(sent, believed);
+  path.asked_at = now;
+  const question = { subnet: sent.isRouted ? 0 : port.subnet, epoch: 0, flags: 0 };
+  return tunnelled(sent, 'direct_ask', { to: believed.host, mac: believed.mac, option: asking(sent, question) });
+};
+
+const sendDirect = (sent: Sent, path: Path): Result =>
+  // It was here, and is not any more, or not yet.
+  path.host === sent.config.self ? 'not_here' : tunnelled(sent, 'direct', { to: path.host, mac: path.mac });
+
+const sendVia = (sent: Sent, ask: Ask): Result => {
+  const step = tunnelled(sent, 'ask_data', { to: ask.to, mac: sent.frame.destinationMac, option: asking(sent, ask) });
+  if (typeof step === 'string' || !step.packet) return step;
+  return { ...step, emitted: probing(sent, step.packet, ask.suspect) };
+};
+
+const tunnelled = (
+  sent: Sent,
+  verdict: VerdictWord,
+  { to, mac, option }: { to: Address; mac: Buffer; option?: Buffer },
+): Result => {
+  const { config, port, packet, frame, gso_size } = sent;
+  // A test run cannot say which kind of segments: the kernel makes no room in front of them.
+  if (gso_size > 0) return 'kernel';
+  return {
+    verdict,
+    action: 'redirect',
+    packet: encapsulate(
+      {
+        config,
+        macs: packet.subarray(0, 12),
+        to,
+        vni: port.vni,
+        port: flowPort(packet),
+        tos: frame.tos,
+        ...(option && { option }),
+      },
+      withMacs(packet, mac, sourceMac(sent)),
+    ),
+  };
+};
