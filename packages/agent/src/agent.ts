@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { encapsulationMax, type MapName, maps } from '@megrez/abi';
+import { serveHttp } from '@megrez/health';
 import { getLink, noteExpediting } from '@megrez/kernel';
 import {
   formatAddress,
@@ -17,7 +18,6 @@ import { defaultTimes, endpointId, type HostSettings, planConfig, rowKey, vpcKey
 import { pino } from 'pino';
 import { type Datapath, openDatapath } from './datapath';
 import { openBouncer } from './hook';
-import { serveHttp } from './http';
 import { openInterfaces } from './interfaces';
 import { requireKernel } from './kernel-version';
 import { startLoop } from './loop';

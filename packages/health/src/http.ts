@@ -1,16 +1,26 @@
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Metrics } from './metrics';
+
+/** What a Prometheus client's registry is to whoever serves it. */
+export interface Registry {
+  readonly contentType: string;
+  metrics(): Promise<string>;
+}
 
 export interface HttpServer {
+  /** As bound. */
   readonly address: string;
   close(): Promise<void>;
 }
 
-/** /metrics for Prometheus, /healthz (the process answers), /readyz (it can serve: 503 with the reason if not). */
+/**
+ * /metrics for Prometheus, /healthz (the process answers), /readyz (it can serve: 503 with the reason if not).
+ * `listen`: `host:port`, or `unix:/path`.
+ */
 export const serveHttp = async (
   listen: string,
-  metrics: Metrics,
+  registry: Registry,
   unready: () => string | undefined,
 ): Promise<HttpServer> => {
   const server = createServer((request, response) => {
@@ -24,19 +34,26 @@ export const serveHttp = async (
       return why === undefined ? send(200, 'ok\n') : send(503, `${why}\n`);
     }
     if (request.url !== '/metrics') return send(404, '/metrics, /healthz or /readyz\n');
-    metrics.registry.metrics().then(
-      (text) => send(200, text, metrics.registry.contentType),
+    registry.metrics().then(
+      (text) => send(200, text, registry.contentType),
       (error: unknown) => send(500, `${String(error)}\n`),
     );
   });
+  const socket = listen.startsWith('unix:') ? listen.slice('unix:'.length).replace(/^\/\/\//, '/') : undefined;
   const colon = listen.lastIndexOf(':');
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(Number(listen.slice(colon + 1)), listen.slice(0, colon).replace(/^\[|\]$/g, ''), resolve);
+    if (socket === undefined) {
+      const host = listen.slice(0, colon).replace(/^\[|\]$/g, '');
+      server.listen({ port: Number(listen.slice(colon + 1)), host }, resolve);
+    } else {
+      // Left by a process that was killed.
+      rmSync(socket, { force: true });
+      server.listen({ path: socket }, resolve);
+    }
   });
-  const { address, port, family } = server.address() as AddressInfo;
   return {
-    address: family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`,
+    address: socket === undefined ? boundTo(server.address() as AddressInfo) : listen,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -44,3 +61,6 @@ export const serveHttp = async (
       }),
   };
 };
+
+const boundTo = ({ address, port, family }: AddressInfo): string =>
+  family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;

@@ -1,0 +1,1 @@
+export { type HttpServer, type Registry, serveHttp } from './http';
