@@ -12,6 +12,11 @@ export const limits = {
   /** What 0 asks for, and the most. */
   timeout_ms: { default: 10_000, max: 600_000 },
   batch: 1_000,
+  service_ports: 32,
+  /** Each is an operation of one txn. */
+  service_backends: 100,
+  /** A day: the longest that a flow is remembered. */
+  flow_ms: 86_400_000,
   weight: { default: 100, max: 10_000 },
   /** IFNAMSIZ - 1. */
   interface_name_length: 15,

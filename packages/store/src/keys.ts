@@ -61,6 +61,11 @@ export const keys = {
   move: (vni: number, subnet: number, ip: string) => key(Endpoint, 'moves', vni, subnet, ip),
   slots: (vni: number, subnet: number) => key(SlotTable, 'slots', vni, subnet),
   service: (vni: number, subnet: number, name: string) => key(Service, 'services', vni, subnet, name),
+  /** Claims an address that no endpoint may have; a Service with its vpc, subnet and name only. */
+  serviceAddress: (vni: number, subnet: number, ip: string) => key(Service, 'service-addresses', vni, subnet, ip),
+  /** Index: `service` (of the subnet `of`) has the endpoint of this subnet and address as a backend; the same. */
+  backend: (vni: number, subnet: number, ip: string, of: number, service: string) =>
+    key(Service, 'backends', vni, subnet, ip, of, service),
   host: (name: string) => key(Host, 'hosts', name),
   /** Index: underlay address of a host. */
   hostAddress: (ip: string) => key(Host, 'host-addresses', ip),
@@ -89,7 +94,10 @@ export const prefixes = {
   byHost: (host: string, vni?: number, subnet?: number) =>
     prefix(Endpoint, 'by-host', host, ...(vni === undefined ? [] : [vni]), ...(subnet === undefined ? [] : [subnet])),
   names: (vni: number, subnet: number) => prefix(Endpoint, 'names', vni, subnet),
-  services: (vni: number, subnet: number) => prefix(Service, 'services', vni, subnet),
+  services: (vni?: number, subnet?: number) =>
+    prefix(Service, 'services', ...(vni === undefined ? [] : [vni]), ...(subnet === undefined ? [] : [subnet])),
+  serviceAddresses: (vni: number, subnet: number) => prefix(Service, 'service-addresses', vni, subnet),
+  backends: (vni: number, subnet: number, ip: string) => prefix(Service, 'backends', vni, subnet, ip),
   slots: () => prefix(SlotTable, 'slots'),
   held: (vni?: number, subnet?: number) =>
     prefix(HeldAddress, 'held', ...(vni === undefined ? [] : [vni]), ...(subnet === undefined ? [] : [subnet])),

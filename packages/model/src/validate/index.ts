@@ -10,6 +10,14 @@ export {
 } from './endpoint';
 export { validateHello, validateHostName, validateListHosts, validateResolve, validateUpdateHost } from './host';
 export {
+  checkAffinity,
+  type ServiceFields,
+  validateCreateService,
+  validateListServices,
+  validateServiceName,
+  validateUpdateService,
+} from './service';
+export {
   checkSubnetInVpc,
   checkSubnetOverlap,
   validateCreateSubnet,
