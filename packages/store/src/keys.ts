@@ -93,7 +93,8 @@ export const prefixes = {
     ),
   byHost: (host: string, vni?: number, subnet?: number) =>
     prefix(Endpoint, 'by-host', host, ...(vni === undefined ? [] : [vni]), ...(subnet === undefined ? [] : [subnet])),
-  names: (vni: number, subnet: number) => prefix(Endpoint, 'names', vni, subnet),
+  names: (vni?: number, subnet?: number) =>
+    prefix(Endpoint, 'names', ...(vni === undefined ? [] : [vni]), ...(subnet === undefined ? [] : [subnet])),
   services: (vni?: number, subnet?: number) =>
     prefix(Service, 'services', ...(vni === undefined ? [] : [vni]), ...(subnet === undefined ? [] : [subnet])),
   serviceAddresses: (vni: number, subnet: number) => prefix(Service, 'service-addresses', vni, subnet),
@@ -106,9 +107,6 @@ export const prefixes = {
   sessions: () => prefix(SessionRecord, 'sessions'),
   slotPlans: () => prefix(SlotPlan, 'slot-plans'),
   jobs: () => prefix(ShardJob, 'jobs'),
-  /** A host's endpoints in a VPC, or in one subnet of it. */
-  byHostIn: (host: string, vni: number, subnet?: number) =>
-    prefix(Endpoint, 'by-host', host, vni, ...(subnet === undefined ? [] : [subnet])),
 } as const;
 
 export type ParsedKey =

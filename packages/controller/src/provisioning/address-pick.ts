@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { addressHex, type Cidr, hostRange, MegrezError, nthAddress, parseCidr, type Subnet } from '@megrez/model';
+import { addressHex, type Cidr, hostRange, MegrezError, nthAddress, type Subnet } from '@megrez/model';
 import { slotOf } from '@megrez/ring';
 import { keys, type Prefix, prefixes, type Store } from '@megrez/store';
 import type { Context } from '../context';
@@ -15,14 +15,14 @@ const sample_size = 100;
 const scan_limit = 1n << 22n;
 const pause_every = 4_096;
 
-/** A free address, as far as one controller can say; the txn decides. `attempt` counts from 0. */
+/** A free address of one of the subnet's prefixes, as far as one controller can say; the txn decides. `attempt` counts from 0. */
 export const pickAddress = async (
   context: Context,
   subnet: Subnet,
+  cidr: Cidr,
   attempt: number,
   object: string,
 ): Promise<Uint8Array> => {
-  const cidr = parseCidr(subnet.cidrs[0] ?? '');
   const { count } = hostRange(cidr);
   if (count <= 0n) throw exhausted(object, subnet);
   const found = attempt < guesses ? guess(context, subnet, cidr) : undefined;

@@ -14,8 +14,8 @@ import { settledAttachment } from '../relay/attachment';
 import { lateError, waitHosts } from '../relay/readiness';
 import { toMegrezError } from '../server/errors';
 import type { Call } from '../server/rpc';
-import { pickAddress } from './address-pick';
-import { type Candidate, candidateOf, type Draft, draftOf, hostsOf } from './endpoint-draft';
+import { addressesFor } from './addresses';
+import { type Candidate, candidateOf, type Draft, draftOf, hostsOf, isNamed } from './endpoint-draft';
 import { removeEndpoint } from './endpoint-remove';
 import { readByIndex } from './endpoint-write';
 import { deletingError, findHost, findSubnet, type SubnetView, shown } from './lookup';
@@ -68,6 +68,7 @@ export const batchCreateEndpoints = async (
 const write = async (context: Context, draft: Draft, deadline_ms: number): Promise<Written> => {
   const { request, object } = draft;
   let taken: MegrezError | undefined;
+  let refusals = { first: 0, second: 0 };
   for (let attempt = 0, fresh = false; attempt < attempts; attempt += 1) {
     if (performance.now() > deadline_ms) throw taken ?? contended(object);
     const view = await findSubnet(context, request.vpc, request.subnet, fresh);
@@ -78,8 +79,8 @@ const write = async (context: Context, draft: Draft, deadline_ms: number): Promi
       throw detached(object, request.host);
     }
     refuseDeleting(object, view);
-    const address = draft.ip ?? (await pickAddress(context, view.subnet.value, attempt, object));
-    const candidate: Candidate = candidateOf(draft, view, host, address);
+    const addresses = await addressesFor(context, draft, view.subnet.value, refusals);
+    const candidate: Candidate = candidateOf(draft, view, host, addresses);
     const outcome = await context.writeEndpoint(candidate);
     switch (outcome.kind) {
       case 'created':
@@ -89,8 +90,10 @@ const write = async (context: Context, draft: Draft, deadline_ms: number): Promi
       case 'refused':
         throw outcome.error;
       case 'address-taken':
-        if (draft.ip !== undefined) throw outcome.error;
+        if (isNamed(draft, outcome.address)) throw outcome.error;
         taken = outcome.error;
+        if (outcome.address === candidate.endpoint.ip) refusals = { ...refusals, first: refusals.first + 1 };
+        else refusals = { ...refusals, second: refusals.second + 1 };
         break;
       case 'stale':
         fresh = true;

@@ -15,6 +15,7 @@ import {
 import { slotOf } from '@megrez/ring';
 import { type Compare, keys, type Operation } from '@megrez/store';
 import type { Stored } from '../mirror';
+import type { Addresses } from './addresses';
 import { newMeta, type SubnetView } from './lookup';
 
 /** A validated request. */
@@ -27,11 +28,15 @@ export interface Draft extends EndpointFields {
 export interface Candidate {
   readonly draft: Draft;
   readonly endpoint: Endpoint;
-  /** 32 hex digits. */
+  /** The first address, 32 hex digits. */
   readonly ip: string;
   readonly view: SubnetView;
   readonly host: Stored<Host>;
 }
+
+/** Does the request itself name the address? */
+export const isNamed = ({ ip4, ip6 }: Draft, address: string): boolean =>
+  [ip4, ip6].some((named) => named !== undefined && formatAddress(named) === address);
 
 /** @throws MegrezError INVALID_ARGUMENT */
 export const draftOf = (request: CreateEndpointRequest): Draft => {
@@ -39,10 +44,17 @@ export const draftOf = (request: CreateEndpointRequest): Draft => {
   return { ...validateCreateEndpoint(request), request, object: objectName.endpoint(vpc, subnet, name) };
 };
 
-/** @throws MegrezError INVALID_ARGUMENT when the address does not fit the subnet */
-export const candidateOf = (draft: Draft, view: SubnetView, host: Stored<Host>, address: Uint8Array): Candidate => {
+/** @throws MegrezError INVALID_ARGUMENT when an address does not fit the subnet */
+export const candidateOf = (
+  draft: Draft,
+  view: SubnetView,
+  host: Stored<Host>,
+  { first: address, second }: Addresses,
+): Candidate => {
   const { request } = draft;
-  checkEndpointAddress(draft.object, address, view.subnet.value);
+  for (const one of second === undefined ? [address] : [address, second]) {
+    checkEndpointAddress(draft.object, one, view.subnet.value);
+  }
   const { vni, number } = view.subnet.value;
   const endpoint: Endpoint = {
     meta: newMeta(request.requestId),
@@ -60,7 +72,7 @@ export const candidateOf = (draft: Draft, view: SubnetView, host: Stored<Host>, 
     macChosen: draft.mac !== undefined,
     movingTo: '',
     movedFrom: '',
-    ip6: '',
+    ip6: second === undefined ? '' : formatAddress(second),
   };
   return { draft, endpoint, ip: addressHex(address), view, host };
 };

@@ -1,7 +1,7 @@
 import { Endpoint, type HeldAddress, MegrezError, objectName } from '@megrez/model';
 import type { Compare, Entry, Operation, TxnResult } from '@megrez/store';
 import type { Context } from '../context';
-import { type Candidate, creation, keysOf, ownCompares, sharedCompares } from './endpoint-draft';
+import { type Candidate, creation, isNamed, keysOf, ownCompares, sharedCompares } from './endpoint-draft';
 import { finishHeld, releaseHeld } from './held';
 
 export type Outcome =
@@ -9,7 +9,7 @@ export type Outcome =
   /** The object of the same request, made earlier. */
   | { readonly kind: 'existing'; readonly entry: Entry<Endpoint> }
   /** The address is taken; when it was chosen automatically another one can be tried. */
-  | { readonly kind: 'address-taken'; readonly error: MegrezError }
+  | { readonly kind: 'address-taken'; readonly address: string; readonly error: MegrezError }
   /** What the create depends on has changed: look again. */
   | { readonly kind: 'stale' }
   | { readonly kind: 'refused'; readonly error: MegrezError };
@@ -53,22 +53,22 @@ export const judge = async (
     const { vpc, subnet, name } = holder.value;
     const address = key.path === own.endpoint.path ? endpoint.ip : endpoint.ip6;
     const message = `${address} is the address of ${objectName.endpoint(vpc, subnet, name)}`;
-    return { kind: 'address-taken', error: inUse(draft.object, 'ADDRESS_IN_USE', message) };
+    return { kind: 'address-taken', address, error: inUse(draft.object, 'ADDRESS_IN_USE', message) };
   }
   if (own.mac !== undefined && current.has(own.mac.path)) {
     const message = `${endpoint.mac} is the MAC address of another endpoint of the subnet`;
     return { kind: 'refused', error: inUse(draft.object, 'MAC_IN_USE', message) };
   }
-  for (const key of own.held) {
+  for (const [n, key] of own.held.entries()) {
     const held = current.get(key.path) as Entry<HeldAddress> | undefined;
     if (held === undefined) continue;
+    const address = n === 0 ? endpoint.ip : endpoint.ip6;
     const state = await finishHeld(context, held);
     // Somebody who names the address knows that its host is gone; nobody else is given it.
-    const free =
-      state === 'free' || (state === 'detached' && draft.ip !== undefined && (await releaseHeld(context, held)));
-    if (free) return { kind: 'stale' };
-    const message = `${endpoint.ip} belonged to a deleted endpoint that ${held.value.hosts.join(', ')} may still know; it is free when they confirm`;
-    return { kind: 'address-taken', error: inUse(draft.object, 'ADDRESS_HELD', message) };
+    const taken = state === 'detached' && isNamed(draft, address) && (await releaseHeld(context, held));
+    if (state === 'free' || taken) return { kind: 'stale' };
+    const message = `${address} belonged to a deleted endpoint that ${held.value.hosts.join(', ')} may still know; it is free when they confirm`;
+    return { kind: 'address-taken', address, error: inUse(draft.object, 'ADDRESS_HELD', message) };
   }
   return { kind: 'stale' };
 };

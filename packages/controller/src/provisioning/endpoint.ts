@@ -15,7 +15,7 @@ import type { Context } from '../context';
 import { isAttached, settledAttachment } from '../relay/attachment';
 import { lateError } from '../relay/readiness';
 import type { Call } from '../server/rpc';
-import { placesOf } from './endpoint-draft';
+import { keysOf, placesOf } from './endpoint-draft';
 import { removeEndpoint } from './endpoint-remove';
 import { readByIndex } from './endpoint-write';
 import { findSubnet, findVpc, shown } from './lookup';
@@ -58,7 +58,9 @@ export const listEndpoints = async (
   const number = view?.subnet.value.number;
   if (host === '') {
     const page = await readPage(context.store, prefixes.endpoints(vni, number), size, request.pageToken);
-    return { endpoints: page.entries.map(shown), nextPageToken: page.next };
+    // Under its second address an endpoint is there once more.
+    const firsts = page.entries.filter(({ path, value }) => path === keysOf(value).endpoint.path);
+    return { endpoints: firsts.map(shown), nextPageToken: page.next };
   }
   // A host's own endpoints are few beside a subnet's: sift them; a page may be shorter than asked for.
   const page = await readPage(context.store, prefixes.byHost(host), size, request.pageToken);

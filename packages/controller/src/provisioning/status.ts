@@ -8,7 +8,7 @@ export const getStatus = async (context: Context): Promise<GetStatusResponse> =>
   const { store, mirror } = context;
   const [{ entries: hosts, revision }, endpoints] = await Promise.all([
     store.range(prefixes.hosts()),
-    store.count(prefixes.endpoints()),
+    store.count(prefixes.names()),
   ]);
   const shown = await withStatus(context, hosts);
   return {

@@ -43,7 +43,7 @@ export const removeSubnet = async (context: Context, found: Subnet, cascade: boo
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const subnet = await store.get(key);
     if (subnet === undefined) return;
-    const inside = await store.count(prefixes.endpoints(vni, number));
+    const inside = await store.count(prefixes.names(vni, number));
     if (inside > 0 && !cascade) throw inUse(object, inside);
     if (inside > 0) {
       if (await mark(context, subnet)) await removeEndpoints(context, found, call);

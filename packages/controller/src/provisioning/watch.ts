@@ -1,10 +1,12 @@
 import { type handleServerStreamingCall, Metadata, type ServerWritableStream } from '@grpc/grpc-js';
 import {
+  addressHex,
   Endpoint,
   HeldAddress,
   Host,
   MegrezError,
   objectName,
+  parseAddress,
   Subnet,
   Vpc,
   validateName,
@@ -111,13 +113,15 @@ const told = (mirror: Mirror, batch: WatchBatch, { path, value, revision }: Watc
     case 'endpoint': {
       if (deleted) return [];
       const endpoint = shown({ value: Endpoint.fromBinary(value), revision });
+      // Once, though it is written under each of its addresses.
+      if (!isFirst(endpoint, key.ip)) return [];
       const { vpc, subnet, name } = endpoint;
       return say(vpc, objectName.endpoint(vpc, subnet, name), { oneofKind: 'endpoint', endpoint });
     }
     case 'held': {
       // A deletion's own key has no value; the held address, written in the same txn, says what is gone.
       const endpoint = deleted ? undefined : HeldAddress.fromBinary(value).endpoint;
-      if (endpoint === undefined) return [];
+      if (endpoint === undefined || !isFirst(endpoint, key.ip)) return [];
       const { vpc, subnet, name } = endpoint;
       const object = objectName.endpoint(vpc, subnet, name);
       return [{ vpc, response: { revision, deleted: true, object, value: none } }];
@@ -126,6 +130,8 @@ const told = (mirror: Mirror, batch: WatchBatch, { path, value, revision }: Watc
       return [];
   }
 };
+
+const isFirst = (endpoint: Endpoint, ip: string): boolean => addressHex(parseAddress(endpoint.ip)) === ip;
 
 /** A subnet as it was before it was deleted, also when that was in the same batch. */
 const lastSubnet = (mirror: Mirror, batch: WatchBatch, vni: number, number: number): Subnet | undefined => {

@@ -52,7 +52,7 @@ describe('waiting for the users of a slot table', () => {
       recent: recentAddresses(1_000),
       writeEndpoint: endpointWriter(() => context),
       closing: new AbortController().signal,
-    };
+    } as unknown as Context;
     watch = await store.watch((batch) => {
       routeBatch(mirror, batch, new Map());
       mirror.changed.raise();

@@ -98,6 +98,7 @@ const defaults = {
   affinity: 0,
   affinityTimeoutMs: 0,
   drainMs: 0,
+  refusal: 0,
 };
 
 export const apiError = (error: ServiceError): ApiError => {

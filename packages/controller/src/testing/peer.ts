@@ -99,6 +99,11 @@ export const connectPeer = async (options: PeerOptions): Promise<Peer> => {
       }
       named.add(`${subnet}/${ip}`);
       apply(endpoints, `${subnet}/${ip}`, change, object.endpoint);
+      // Of an endpoint with two addresses whoever holds the slot of the second one is told of that.
+      for (const [key, { value }] of endpoints) {
+        if (change.deleted && value.vni === vni && value.ip6 === ip && value.host !== options.host)
+          endpoints.delete(key);
+      }
     }
     return [];
   };

@@ -1,4 +1,4 @@
-import { type Address, compareAddresses, formatAddress, sameAddress } from '../address';
+import { type Address, compareAddresses, familyOf, formatAddress, sameAddress } from '../address';
 import { broadcastAddress, type Cidr, contains, firstHost, parseCidr } from '../cidr';
 import type {
   Attachment,
@@ -25,7 +25,8 @@ import {
 
 /** What a create asks for; an absent address or MAC is the controller's choice. */
 export interface EndpointFields {
-  readonly ip: Address | undefined;
+  readonly ip4: Address | undefined;
+  readonly ip6: Address | undefined;
   readonly mac: Mac | undefined;
   /** Never without a kind. */
   readonly attachment: Attachment;
@@ -42,7 +43,7 @@ export const validateCreateEndpoint = (request: CreateEndpointRequest): Endpoint
     throw refuse(object, 'INVALID_MAC', `${gatewayMac} is the gateway's MAC address: choose another one`);
   }
   return {
-    ip: request.ip === '' ? undefined : addressField(object, request.ip),
+    ...addressesField(object, request.ip),
     mac,
     attachment: attachmentField(object, request.attachment),
     timeout_ms: timeoutField(object, request.timeoutMs),
@@ -119,6 +120,21 @@ export const checkEndpointAddress = (
     throw refuse(object, 'ADDRESS_IS_BROADCAST', `${text} is the broadcast address of ${name} (${cidr.text})`);
   }
   return cidr;
+};
+
+/** None, one, or one of each family with a comma between them. */
+const addressesField = (object: string, text: string): Pick<EndpointFields, 'ip4' | 'ip6'> => {
+  const addresses = text === '' ? [] : text.split(',').map((one) => addressField(object, one.trim()));
+  const ip4 = addresses.find((address) => familyOf(address) === 4);
+  const ip6 = addresses.find((address) => familyOf(address) === 6);
+  if (addresses.length > Number(ip4 !== undefined) + Number(ip6 !== undefined)) {
+    throw refuse(
+      object,
+      'ADDRESS_FAMILY',
+      `'${text}' has two addresses of one family: an endpoint has at most one of each`,
+    );
+  }
+  return { ip4, ip6 };
 };
 
 const attachmentField = (object: string, attachment: Attachment | undefined): Attachment => {

@@ -165,7 +165,8 @@ const address = (ip: string) => () =>
 describe('endpoint', () => {
   test('what is absent gets its default', () => {
     expect(endpoint({})()).toEqual({
-      ip: undefined,
+      ip4: undefined,
+      ip6: undefined,
       mac: undefined,
       attachment: { kind: { oneofKind: 'managed', managed: {} } },
       timeout_ms: limits.timeout_ms.default,
@@ -174,13 +175,14 @@ describe('endpoint', () => {
   });
   test('what is given is parsed', () => {
     const fields = endpoint({
-      ip: '10.0.1.7',
+      ip: '10.0.1.7,fd00::7',
       mac: '02:00:00:00:00:07',
       attachment: netns('/proc/77/ns/net', 'eth1'),
       timeoutMs: 5,
     })();
     expect(fields).toEqual({
-      ip: parseAddress('10.0.1.7'),
+      ip4: parseAddress('10.0.1.7'),
+      ip6: parseAddress('fd00::7'),
       mac: Uint8Array.of(2, 0, 0, 0, 0, 7),
       attachment: netns('/proc/77/ns/net', 'eth1'),
       timeout_ms: 5,
@@ -202,6 +204,8 @@ describe('endpoint', () => {
     ['bad subnet', endpoint({ subnet: 'W' }), 'INVALID_NAME', 'endpoint acme/W/a'],
     ['no host', endpoint({ host: '' }), 'HOST_MISSING', object],
     ['bad host', endpoint({ host: 'h/1' }), 'INVALID_NAME', object],
+    ['two of a family', endpoint({ ip: '10.0.1.7,10.0.1.8' }), 'ADDRESS_FAMILY', object],
+    ['bad second ip', endpoint({ ip: '10.0.1.7,' }), 'INVALID_ADDRESS', object],
     ['bad ip', endpoint({ ip: '10.0.1' }), 'INVALID_ADDRESS', object],
     ['mapped ip', endpoint({ ip: '::ffff:10.0.1.7' }), 'INVALID_ADDRESS', object, 'write it as 10.0.1.7'],
     ['bad mac', endpoint({ mac: '02:00' }), 'INVALID_MAC', object],
