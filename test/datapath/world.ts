@@ -117,6 +117,7 @@ export const hostRows = (
     host: self,
     subnet: () => ({ prefixes: [{ cidr: parseCidr('10.0.1.0/24'), gateway: parseAddress(gateway) }] }),
     holds: () => owners.includes(self),
+    holdsAny: () => owners.includes(self),
     interfaceOf: (_, ip) => {
       const found = endpoints.find((one) => Buffer.compare(parseAddress(one.ip), ip) === 0);
       return found && { ifindex: ifindexOf(found), mtu, veth: true };
@@ -158,6 +159,7 @@ export const otherRows = (
     host: self,
     subnet: () => undefined,
     holds: () => false,
+    holdsAny: () => false,
     interfaceOf: () => undefined,
   };
   const tables = [

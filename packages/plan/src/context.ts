@@ -22,6 +22,8 @@ export interface PlanContext {
   readonly subnet: (vni: number, subnet: number) => SubnetFacts | undefined;
   /** Does this host hold the slot, in whatever state? Undefined while it does not know the table. */
   readonly holds: (vni: number, subnet: number, slot: number) => boolean | undefined;
+  /** Does this host hold a slot of the table? */
+  readonly holdsAny: (vni: number, subnet: number) => boolean;
   /** Undefined while the endpoint has no interface. */
   readonly interfaceOf: (vni: number, ip: Address) => InterfaceFacts | undefined;
 }

@@ -1,5 +1,16 @@
-import { type Change, Endpoint, parseAddress, type SlotState, SlotTable, Subnet, Vpc } from '@megrez/model';
-import { slotOf } from '@megrez/ring';
+import {
+  type Change,
+  Endpoint,
+  Protocol,
+  parseAddress,
+  Service,
+  ServiceBackend,
+  type SlotState,
+  SlotTable,
+  Subnet,
+  Vpc,
+} from '@megrez/model';
+import { maglev, slotOf } from '@megrez/ring';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -17,6 +28,7 @@ import {
   type Row,
   rowId,
   rowsOf,
+  serviceId,
   type Work,
 } from '.';
 
@@ -85,10 +97,39 @@ const endpoint = fc
       ...(none ? { attachment: { kind: { oneofKind: 'none', none: {} } } } : {}),
     }),
   }));
+/** A few services of a subnet; each name has an address of its own, ports and backends come and go. */
+const service = fc
+  .tuple(
+    vni,
+    number,
+    fc.integer({ min: 7, max: 8 }),
+    fc.uniqueArray(fc.constantFrom(80, 443), { minLength: 1 }),
+    fc.uniqueArray(fc.nat(2)),
+    fc.boolean(),
+  )
+  .map(([of, n, last, ports, numbers, down]): Change['object'] => {
+    const backends = numbers.map((one, i) =>
+      ServiceBackend.create({ number: one, ip: ipOf(n, one + 2), down: down && i === 0 }),
+    );
+    const live = backends.filter((backend) => !backend.down);
+    return {
+      oneofKind: 'service',
+      service: Service.create({
+        vni: of,
+        subnetNumber: n,
+        name: `s${last}`,
+        ip: ipOf(n, last),
+        mac: `02:4d:0a:00:0${n}:0${last}`,
+        ports: ports.map((listen) => ({ listen, target: listen + 1, protocol: Protocol.TCP })),
+        backends,
+        buckets: maglev(live.map(({ number: one, ip }) => ({ number: one, name: ip, weight: 100 }))),
+      }),
+    };
+  });
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({
     kind: fc.constant('change' as const),
-    object: fc.oneof(vpc, { arbitrary: subnet, weight: 2 }, table, { arbitrary: endpoint, weight: 3 }),
+    object: fc.oneof(vpc, { arbitrary: subnet, weight: 2 }, table, service, { arbitrary: endpoint, weight: 3 }),
     deleted: fc.nat(3).map((n) => n === 0),
   }),
   fc.record({
@@ -110,6 +151,8 @@ const identity = (object: Change['object']): string => {
       return `table ${object.table.vni}/${object.table.subnet}`;
     case 'endpoint':
       return `endpoint ${object.endpoint.vni}/${object.endpoint.ip}`;
+    case 'service':
+      return serviceId(object.service);
     default:
       throw new Error('no object');
   }
@@ -119,6 +162,7 @@ const withGeneration = (object: Change['object'], generation: number): Change['o
   if (copy.oneofKind === 'table') copy.table.generation = generation;
   if (copy.oneofKind === 'vpc') copy.vpc.meta = { generation, requestId: '', createdAtMs: 0, deleting: false };
   if (copy.oneofKind === 'subnet') copy.subnet.meta = { generation, requestId: '', createdAtMs: 0, deleting: false };
+  if (copy.oneofKind === 'service') copy.service.meta = { generation, requestId: '', createdAtMs: 0, deleting: false };
   if (copy.oneofKind === 'endpoint')
     copy.endpoint.meta = { generation, requestId: '', createdAtMs: 0, deleting: false };
   return copy;
@@ -136,6 +180,20 @@ const concerns = (known: Known, { endpoint }: EndpointObject): boolean => {
   const held = known.tables.get(`${endpoint.vni}/${endpoint.subnetNumber}`)?.held;
   return addressesOf(endpoint).some((ip) => held?.[slotOf(endpoint.vni, ip)] === 1);
 };
+
+type ServiceObject = Extract<Change['object'], { oneofKind: 'service' }>;
+
+/** Only holders of slots are told of a subnet's services. */
+const holds = (known: Known, { vni: of, subnetNumber }: Service): boolean =>
+  known.tables.get(`${of}/${subnetNumber}`)?.held.includes(1) ?? false;
+
+const holdsTable = (known: Known, { vni: of, subnet }: SlotTable): boolean =>
+  holds(known, Service.create({ vni: of, subnetNumber: subnet }));
+
+const serviceDeletion = ({ service: { vni: of, subnetNumber, name } }: ServiceObject): Change['object'] => ({
+  oneofKind: 'service',
+  service: Service.create({ vni: of, subnetNumber, name }),
+});
 
 /** What a deletion says. */
 const deletionOf = ({ endpoint: { vni: of, subnetNumber, slot, ip, ip6 } }: EndpointObject): Change['object'] => ({
@@ -181,11 +239,23 @@ test('changes in batches, in any order, end where planning the whole ends', () =
         if (other) tell(deletionOf(before), true, generation);
         if (deleted) intent.delete(identity(object));
         else intent.set(identity(object), object);
+        if (object.oneofKind === 'service') {
+          if (holds(known, object.service)) tell(deleted ? serviceDeletion(object) : object, deleted, generation);
+          return;
+        }
         if (object.oneofKind !== 'endpoint') {
+          const held = object.oneofKind === 'table' && holdsTable(known, object.table);
           tell(object, deleted, generation);
           // Gained slots are loaded, lost ones taken back.
           if (object.oneofKind !== 'table') return;
           const { vni: of, subnet: n } = object.table;
+          const holdsNow = holdsTable(known, object.table);
+          for (const one of intent.values()) {
+            if (one.oneofKind !== 'service' || one.service.vni !== of || one.service.subnetNumber !== n) continue;
+            // A host that holds nothing more forgets them unasked.
+            if (!holdsNow) told.delete(identity(one));
+            else if (!held) tell(one, false, generation);
+          }
           for (const one of intent.values()) {
             if (one.oneofKind !== 'endpoint' || one.endpoint.vni !== of || one.endpoint.subnetNumber !== n) continue;
             if (presenceOf(one.endpoint, host) === 'elsewhere') tellEndpoint(one, generation);

@@ -1,8 +1,17 @@
-import { type Address, addressHex, type Change, type Endpoint, parseAddress, type Subnet } from '@megrez/model';
+import {
+  type Address,
+  addressHex,
+  type Change,
+  type Endpoint,
+  parseAddress,
+  type Service,
+  type Subnet,
+} from '@megrez/model';
 import type { InterfaceFacts, PlanContext, SubnetFacts } from './context';
 import { addressesOf, endpointKeys, presenceOf } from './endpoint';
 import { type Intent, plan } from './plan';
 import { type Row, type RowKey, rowId } from './row';
+import { serviceKeys } from './service';
 import { subnetFacts, subnetKeys } from './subnet';
 import { ownerAddresses, slotsHeld, tableKeys } from './table';
 import { vpcKeys } from './vpc';
@@ -43,6 +52,8 @@ export interface Known {
   readonly tables: Map<string, KnownTable>;
   /** By endpointId. */
   readonly endpoints: Map<string, OwnEndpoint>;
+  /** By serviceId: those of the subnets of which this host holds slots. */
+  readonly services: Map<string, Service>;
   /** By endpointId; set and removed by whoever makes interfaces. */
   readonly interfaces: Map<string, InterfaceFacts>;
 }
@@ -52,11 +63,14 @@ export const emptyKnown = (): Known => ({
   subnets: new Map(),
   tables: new Map(),
   endpoints: new Map(),
+  services: new Map(),
   interfaces: new Map(),
 });
 
 export const subnetId = (vni: number, subnet: number): string => `${vni}/${subnet}`;
 export const endpointId = (vni: number, ip: Address): string => `endpoint ${vni}/${addressHex(ip)}`;
+
+export const serviceId = ({ vni, subnetNumber, name }: Service): string => `service ${vni}/${subnetNumber}/${name}`;
 
 export const contextOf = (known: Known, host: string): PlanContext => ({
   host,
@@ -65,6 +79,7 @@ export const contextOf = (known: Known, host: string): PlanContext => ({
     const table = known.tables.get(subnetId(vni, subnet));
     return table === undefined ? undefined : table.held[slot] === 1;
   },
+  holdsAny: (vni, subnet) => known.tables.get(subnetId(vni, subnet))?.held.includes(1) ?? false,
   interfaceOf: (vni, ip) => known.interfaces.get(endpointId(vni, ip)),
 });
 
@@ -91,13 +106,19 @@ export const note = (known: Known, host: string, { object, deleted, generation }
     case 'table': {
       const { vni, subnet } = object.table;
       const id = subnetId(vni, subnet);
+      const { holdsAny } = contextOf(known, host);
+      const before = holdsAny(vni, subnet);
       if ((known.tables.get(id)?.generation ?? 0) > generation) return [];
       if (deleted) known.tables.delete(id);
       else {
         const held = slotsHeld(object.table, host);
         known.tables.set(id, { vni, subnet, generation, held, owners: ownerAddresses(object.table) });
       }
-      return [{ id: `table ${id}`, object, deleted }, ...endpointsIn(known, vni, subnet)];
+      return [
+        { id: `table ${id}`, object, deleted },
+        ...endpointsIn(known, vni, subnet),
+        ...(holdsAny(vni, subnet) === before ? [] : servicesIn(known, vni, subnet, !before)),
+      ];
     }
     case 'endpoint': {
       const { endpoint } = object;
@@ -110,6 +131,15 @@ export const note = (known: Known, host: string, { object, deleted, generation }
       const former = before === undefined ? [] : addressKeys(before);
       return [{ id, object, deleted, former }];
     }
+    case 'service': {
+      const { service } = object;
+      const id = serviceId(service);
+      const before = known.services.get(id);
+      if ((before?.meta?.generation ?? 0) > generation) return [];
+      if (deleted) known.services.delete(id);
+      else known.services.set(id, service);
+      return [{ id, object, deleted, former: before === undefined ? [] : serviceKeys(before) }];
+    }
     default:
       return [];
   }
@@ -120,6 +150,13 @@ const endpointsIn = (known: Known, vni: number, subnet: number): readonly Work[]
     .filter(([, { endpoint }]) => endpoint.vni === vni && endpoint.subnetNumber === subnet)
     .map(([id, { endpoint }]) => ({ id, object: { oneofKind: 'endpoint', endpoint }, deleted: false }));
 
+/** Services of a subnet of which this host came to hold slots, or holds none any more: then it is told no more of them. */
+const servicesIn = (known: Known, vni: number, subnet: number, held: boolean): readonly Work[] => {
+  const inside = [...known.services].filter(([, one]) => one.vni === vni && one.subnetNumber === subnet);
+  if (!held) for (const [id] of inside) known.services.delete(id);
+  return inside.map(([id, service]) => ({ id, object: { oneofKind: 'service', service }, deleted: !held }));
+};
+
 const addressKeys = (endpoint: Endpoint, ifindex?: number): readonly RowKey[] =>
   addressesOf(endpoint).flatMap((ip, i) => endpointKeys(endpoint.vni, ip, i === 0 ? ifindex : undefined));
 
@@ -127,7 +164,7 @@ const addressKeys = (endpoint: Endpoint, ifindex?: number): readonly RowKey[] =>
 export const mergeWork = (earlier: Work | undefined, later: Work): Work => {
   const kind = later.object.oneofKind;
   // The rows that other objects may have are told by their id.
-  if (earlier === undefined || (kind !== 'endpoint' && kind !== 'subnet')) return later;
+  if (earlier === undefined || (kind !== 'endpoint' && kind !== 'subnet' && kind !== 'service')) return later;
   return { ...later, former: [...keysOf(earlier), ...(later.former ?? [])] };
 };
 
@@ -155,6 +192,8 @@ const objectKeys = (object: Intent, ifindex: number | undefined): readonly RowKe
       return tableKeys(object.table.vni, object.table.subnet);
     case 'endpoint':
       return addressKeys(object.endpoint, ifindex);
+    case 'service':
+      return serviceKeys(object.service);
     default:
       return [];
   }

@@ -38,6 +38,7 @@ const context = (more: Partial<PlanContext> = {}): PlanContext => ({
   host: 'h1',
   subnet: () => subnetFacts(web),
   holds: () => false,
+  holdsAny: () => false,
   interfaceOf: () => ({ ifindex: 12, mtu: 1386, veth: true }),
   ...more,
 });

@@ -2,6 +2,7 @@ import type { Change } from '@megrez/model';
 import type { PlanContext } from './context';
 import { planEndpoint } from './endpoint';
 import type { Row } from './row';
+import { planService } from './service';
 import { planSubnet } from './subnet';
 import { planTable } from './table';
 import { planVpc } from './vpc';
@@ -20,6 +21,8 @@ export const plan = (object: Intent, context: PlanContext): readonly Row[] => {
       return planTable(object.table, context.host);
     case 'endpoint':
       return planEndpoint(object.endpoint, context);
+    case 'service':
+      return planService(object.service, context);
     default:
       return [];
   }
