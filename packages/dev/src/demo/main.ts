@@ -14,9 +14,9 @@ import { type Narrator, NotAsTold, narrator, round } from './narrate';
 import { tellStory } from './story';
 
 async function play(dir: string, tell: Narrator, signal: AbortSignal): Promise<void> {
-  tell.step('A private etcd, a controller and three hosts start');
+  tell.step('A private etcd, a controller and five hosts start');
   const started = performance.now();
-  const cluster = await devUp({ dir, hosts: 3, onProgress: (line) => tell.told(line) });
+  const cluster = await devUp({ dir, hosts: 5, onProgress: (line) => tell.told(line) });
   tell.told(`all of it took ${round((performance.now() - started) / 1000)} s`);
   const client = connect(cluster.server, { deadline_ms: 30_000 });
   try {

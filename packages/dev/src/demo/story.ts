@@ -1,49 +1,48 @@
 // One VPC on three hosts, told step by step. Every line with a mark is checked before it is printed.
-import type { Client } from '@megrez/client';
 import type { Endpoint } from '@megrez/model';
 import { hostCommand } from '../exec';
-import { agentSocket, layout } from '../layout';
-import { readMetrics, type Sample } from '../metrics';
-import type { DevCluster } from '../up';
-import { median, type Narrator, round } from './narrate';
+import { median, round } from './narrate';
+import { bouncer, createEndpoint, divider, list, pathOf, type Scene, samplesOf, verdictsOf, vpc } from './scene';
+import { tellSecondAct } from './second-act';
 import { collect, ping, transfer } from './traffic';
 
-export interface Scene {
-  readonly cluster: DevCluster;
-  readonly client: Client;
-  readonly tell: Narrator;
-  readonly signal: AbortSignal;
-}
-
-const vpc = 'acme';
 const subnet = 'web';
-const bouncer = 'h3';
 const more = 40;
-
-const pathOf = ({ vpc, subnet, name }: Endpoint) => `${vpc}/${subnet}/${name}`;
 
 export async function tellStory(scene: Scene): Promise<void> {
   const interfaces = await interfacesOf(scene);
   const [a, b] = await create(scene);
   await talk(scene, a, b);
   await lookAtBouncer(scene);
-  await createMore(scene, a);
+  const stranger = await createMore(scene, a);
   await lookAtMaps(scene);
-  await remove(scene, interfaces);
+  const others = await tellSecondAct(scene, stranger);
+  await remove(scene, others, interfaces);
 }
 
-async function create({ client, tell }: Scene): Promise<readonly [Endpoint, Endpoint]> {
+async function create({ client, cluster, tell }: Scene): Promise<readonly [Endpoint, Endpoint]> {
   const api = client.provisioning;
-  tell.step(`A VPC, a subnet whose one bouncer is ${bouncer}, and an endpoint on each other host`);
-  const made = await api.createVpc({ name: vpc, cidrs: ['10.0.0.0/16'], dividers: 0, requestId: '' }).response;
-  tell.told(`VPC ${made.name} ${made.cidrs.join(', ')} has VNI ${made.vni}`, made.vni > 0);
+  tell.step(`A VPC, a subnet whose one bouncer is ${bouncer}, and endpoints on h1 and h2`);
+  // Which host a VPC's dividers are on is placement's to choose: there is one it may choose now.
+  const mayOwnSlots = async (name: string, eligible: boolean) =>
+    api.updateHost({ name, weight: 0, zone: '', ineligible: !eligible });
+  for (const { name } of cluster.hosts) await mayOwnSlots(name, name === divider);
+  const made = await api.createVpc({ name: vpc, cidrs: ['10.0.0.0/16'], dividers: 1, requestId: '' }).response;
+  await mayOwnSlots(bouncer, true);
+  tell.told(
+    `VPC ${made.name} ${made.cidrs.join(', ')} has VNI ${made.vni} and ${made.dividers} divider, ${divider}`,
+    made.vni > 0 && made.dividers === 1,
+  );
   const request = { vpc, name: subnet, cidrs: ['10.0.1.0/24'], bouncers: 1, bouncerHosts: [bouncer], requestId: '' };
   const web = await api.createSubnet(request).response;
   tell.told(
     `subnet ${vpc}/${web.name} ${web.cidrs.join(', ')}: bouncer ${web.bouncerHosts.join(', ')}, gateway ${web.gateways.join(', ')}`,
     web.bouncerHosts.join() === bouncer,
   );
-  const endpoints = [await createEndpoint(client, 'a', 'h1'), await createEndpoint(client, 'b', 'h2')] as const;
+  const endpoints = [
+    await createEndpoint(client, subnet, 'a', 'h1'),
+    await createEndpoint(client, subnet, 'b', 'h2'),
+  ] as const;
   for (const { endpoint, took_ms } of endpoints) {
     const { ip, mac, host } = endpoint;
     tell.told(
@@ -51,22 +50,6 @@ async function create({ client, tell }: Scene): Promise<readonly [Endpoint, Endp
     );
   }
   return [endpoints[0].endpoint, endpoints[1].endpoint];
-}
-
-async function createEndpoint({ provisioning }: Client, name: string, host: string) {
-  const started = performance.now();
-  const endpoint = await provisioning.createEndpoint({
-    vpc,
-    subnet,
-    name,
-    host,
-    ip: '',
-    mac: '',
-    attachment: { kind: { oneofKind: 'managed', managed: {} } },
-    requestId: '',
-    timeoutMs: 0,
-  }).response;
-  return { endpoint, took_ms: performance.now() - started };
 }
 
 async function talk({ cluster: { dir }, tell, signal }: Scene, a: Endpoint, b: Endpoint): Promise<void> {
@@ -100,8 +83,8 @@ async function talk({ cluster: { dir }, tell, signal }: Scene, a: Endpoint, b: E
 const intentMaps = ['ports', 'endpoints', 'mappings', 'routes', 'slots', 'holdings'];
 
 /** How many rows a host's maps of these names hold. */
-async function rowsOf({ cluster: { dir } }: Scene, host: string, maps: readonly string[]): Promise<number> {
-  const samples = await readMetrics(agentSocket(layout(dir), host));
+async function rowsOf(scene: Scene, host: string, maps: readonly string[]): Promise<number> {
+  const samples = await samplesOf(scene, host);
   return samples
     .filter(({ name, labels }) => name === 'megrez_map_entries' && maps.includes(labels.map ?? ''))
     .reduce((sum, { value }) => sum + value, 0);
@@ -120,23 +103,13 @@ async function lookAtMaps(scene: Scene): Promise<void> {
   }
 }
 
-/** What a host did with packets of the tenants, by verdict, summed over its programs. */
-function verdictsOf(samples: readonly Sample[]): ReadonlyMap<string, number> {
-  const sums = new Map<string, number>();
-  for (const { name, labels, value } of samples) {
-    if (name === 'megrez_packets_total' && labels.verdict && labels.verdict !== 'pass' && value > 0) {
-      sums.set(labels.verdict, (sums.get(labels.verdict) ?? 0) + value);
-    }
-  }
-  return sums;
-}
-
 /** Where lookups are answered first. */
 const hooks: Readonly<Record<string, string>> = { native: 'native XDP', generic: 'generic XDP', tc: 'tc' };
 
-async function lookAtBouncer({ cluster: { dir }, tell }: Scene): Promise<void> {
+async function lookAtBouncer(scene: Scene): Promise<void> {
+  const { tell } = scene;
   tell.step(`What ${bouncer}, the bouncer, saw of all this`);
-  const samples = await readMetrics(agentSocket(layout(dir), bouncer));
+  const samples = await samplesOf(scene, bouncer);
   const hook = samples.find(({ name, value }) => name === 'megrez_nic_hook' && value === 1)?.labels.hook ?? '';
   tell.told(`it answers lookups in ${hooks[hook] ?? hook}`, hook !== '');
   const verdicts = verdictsOf(samples);
@@ -145,21 +118,21 @@ async function lookAtBouncer({ cluster: { dir }, tell }: Scene): Promise<void> {
     `${answered} ARP requests answered: two frames per direction (a request in, its reply out), ${2 * answered} in all`,
     answered === 2,
   );
-  const rest = [...verdicts].filter(([verdict]) => verdict !== 'answered');
-  const seen = rest.length === 0 ? 'nothing' : rest.map(([verdict, packets]) => `${packets} × ${verdict}`).join(', ');
-  tell.told(`besides these: ${seen}; not one data packet`, rest.length === 0);
+  const rest = new Map([...verdicts].filter(([verdict]) => verdict !== 'answered'));
+  tell.told(`besides these: ${list(rest)}; not one data packet`, rest.size === 0);
 }
 
-async function createMore({ client, cluster: { dir }, tell, signal }: Scene, a: Endpoint): Promise<void> {
+/** @returns the first of them, which has not talked to anybody */
+async function createMore({ client, cluster: { dir }, tell, signal }: Scene, a: Endpoint): Promise<Endpoint> {
   tell.step(`${more} more endpoints, one after the other: the time of each in ms`);
   const times: number[] = [];
-  let last = a;
+  const made: Endpoint[] = [];
   for (let i = 1; i <= more; i += 1) {
     signal.throwIfAborted();
     const name = `e${i}`;
-    const { endpoint, took_ms } = await createEndpoint(client, name, i % 2 === 1 ? 'h1' : 'h2');
+    const { endpoint, took_ms } = await createEndpoint(client, subnet, name, i % 2 === 1 ? 'h1' : 'h2');
     times.push(took_ms);
-    last = endpoint;
+    made.push(endpoint);
     if (i % 10 === 0) {
       tell.told(
         `e${i - 9} … ${name}: ${times
@@ -169,27 +142,30 @@ async function createMore({ client, cluster: { dir }, tell, signal }: Scene, a: 
       );
     }
   }
-  const [first, final] = [median(times.slice(0, 10)), median(times.slice(-10))];
+  const [early, late] = [median(times.slice(0, 10)), median(times.slice(-10))];
   // Twice leaves room for a busy machine; a cost that grew with the number of endpoints would be far above.
-  tell.told(`median of the first ten ${round(first)} ms, of the last ten ${round(final)} ms`, final < 2 * first);
+  tell.told(`median of the first ten ${round(early)} ms, of the last ten ${round(late)} ms`, late < 2 * early);
+  const [first = a] = made;
+  const last = made.at(-1) ?? a;
   const { sent, received } = await ping(dir, pathOf(a), last.ip, signal);
   tell.told(`ping a → ${last.name}: ${received} of ${sent} came back`, received === sent);
+  return first;
 }
 
-async function remove(scene: Scene, interfaces: ReadonlyMap<string, string>): Promise<void> {
+async function remove(scene: Scene, others: readonly string[], interfaces: ReadonlyMap<string, string>): Promise<void> {
   const { client, tell } = scene;
   const api = client.provisioning;
   tell.step('Everything is removed');
-  const { endpoints } = await api.listEndpoints({ vpc, subnet, host: '', pageSize: 0, pageToken: '' }).response;
-  for (const { name } of endpoints) {
+  const { endpoints } = await api.listEndpoints({ vpc, subnet: '', host: '', pageSize: 0, pageToken: '' }).response;
+  for (const { subnet, name } of endpoints) {
     await api.deleteEndpoint({ vpc, subnet, name, timeoutMs: 0 }).response;
   }
-  await api.deleteSubnet({ vpc, name: subnet, cascade: false }).response;
+  for (const name of [subnet, ...others]) await api.deleteSubnet({ vpc, name, cascade: false }).response;
   await api.deleteVpc({ name: vpc, cascade: false }).response;
   const { vpcs, subnets, endpoints: left } = await api.getStatus({}).response;
   tell.told(
-    `${endpoints.length} endpoints, the subnet and the VPC are deleted; left in the API: ${vpcs + subnets + left} objects`,
-    endpoints.length === more + 2 && vpcs + subnets + left === 0,
+    `${endpoints.length} endpoints, ${1 + others.length} subnets and the VPC are deleted; left in the API: ${vpcs + subnets + left} objects`,
+    endpoints.length === more + 3 && vpcs + subnets + left === 0,
   );
   const rows = await Promise.all(scene.cluster.hosts.map(({ name }) => rowsOf(scene, name, intentMaps)));
   tell.told(

@@ -36,8 +36,31 @@ export interface Ping {
 }
 
 /** Ten pings, 10 ms apart. */
-export async function ping(dir: string, from: string, to: string, signal: AbortSignal): Promise<Ping> {
-  const command = ['ping', '-n', '-q', '-c', '10', '-i', '0.01', '-W', '2', to];
+export const ping = (dir: string, from: string, to: string, signal: AbortSignal): Promise<Ping> =>
+  pings(dir, from, to, 10, signal);
+
+/** Pings 10 ms apart, from a moment before `work` until well behind it. */
+export async function pingWhile(
+  dir: string,
+  from: string,
+  to: string,
+  signal: AbortSignal,
+  work: () => Promise<void>,
+): Promise<Ping> {
+  const stop = new AbortController();
+  const pinging = pings(dir, from, to, 150, AbortSignal.any([signal, stop.signal]));
+  pinging.catch(() => {});
+  try {
+    await sleep(300, undefined, { signal });
+    await work();
+    return await pinging;
+  } finally {
+    stop.abort();
+  }
+}
+
+async function pings(dir: string, from: string, to: string, count: number, signal: AbortSignal): Promise<Ping> {
+  const command = ['ping', '-n', '-q', '-c', `${count}`, '-i', '0.01', '-W', '2', to];
   const { text } = await inEndpoint(dir, from, command, signal);
   const [, sent, received] = text.match(/(\d+) packets transmitted, (\d+) received/) ?? [];
   const [, best] = text.match(/min\/avg\/max\/mdev = ([\d.]+)/) ?? [];
