@@ -25,8 +25,17 @@ export interface Tombstones {
 export const openTombstones = async (rows: Rows, log: Logger): Promise<Tombstones> => {
   const known = new Map<string, { readonly key: RowKey; readonly vni: number; readonly until: bigint }>();
   const keyOf = ({ key }: RowKey): RowKey => ({ map: 'tombstones', key });
+  /** By VNI. */
+  const counts = new Map<number, number>();
+  const count = (vni: number, change: number): void => {
+    const now = (counts.get(vni) ?? 0) + change;
+    if (now === 0) counts.delete(vni);
+    else counts.set(vni, now);
+  };
   const remember = (key: RowKey, until: bigint): void => {
-    known.set(rowId(key), { key, vni: maps.tombstones.key.decode(key.key).vni, until });
+    const { vni } = maps.tombstones.key.decode(key.key);
+    if (!known.has(rowId(key))) count(vni, 1);
+    known.set(rowId(key), { key, vni, until });
   };
   for (const { key, value } of await rows.entries('tombstones')) {
     remember({ map: 'tombstones', key }, maps.tombstones.value.decode(value).until);
@@ -38,7 +47,8 @@ export const openTombstones = async (rows: Rows, log: Logger): Promise<Tombstone
   };
   const remove = (id: string, key: RowKey): void => {
     rows.remove(key);
-    known.delete(id);
+    const one = known.get(id);
+    if (one !== undefined && known.delete(id)) count(one.vni, -1);
   };
 
   return {
@@ -58,13 +68,12 @@ export const openTombstones = async (rows: Rows, log: Logger): Promise<Tombstone
       const id = rowId(key);
       if (known.has(id)) remove(id, key);
     },
-    within: (vni) => [...known.values()].some((one) => one.vni === vni),
+    within: (vni) => counts.has(vni),
     sweep: () => {
       const now = process.hrtime.bigint();
       const over = [...known].filter(([, { until }]) => until <= now);
       for (const [id, { key }] of over) remove(id, key);
-      const left = new Set([...known.values()].map(({ vni }) => vni));
-      return [...new Set(over.map(([, { vni }]) => vni))].filter((vni) => !left.has(vni));
+      return [...new Set(over.map(([, { vni }]) => vni))].filter((vni) => !counts.has(vni));
     },
   };
 };
