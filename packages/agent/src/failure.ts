@@ -1,5 +1,5 @@
 import { KernelError } from '@megrez/kernel';
-import { type Endpoint, Failure, MegrezError } from '@megrez/model';
+import { Failure, MegrezError } from '@megrez/model';
 
 /** A refusal of the kernel's as users shall read it. */
 const reasons: Readonly<Record<string, string>> = {
@@ -10,13 +10,13 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** What the controller is told of an object that could not be applied. */
-export const failureOf = (error: unknown, generation: number, endpoint?: Endpoint): Failure => {
-  const where = {
-    generation,
-    vni: endpoint?.vni ?? 0,
-    subnetNumber: endpoint?.subnetNumber ?? 0,
-    ip: endpoint?.ip ?? '',
-  };
+export const failureOf = (
+  error: unknown,
+  generation: number,
+  object: Pick<Failure, 'vni' | 'subnetNumber' | 'ip'> = { vni: 0, subnetNumber: 0, ip: '' },
+): Failure => {
+  const { vni, subnetNumber, ip } = object;
+  const where = { generation, vni, subnetNumber, ip };
   if (error instanceof MegrezError) return Failure.create({ ...where, reason: error.reason, message: error.message });
   const message = error instanceof Error ? error.message : String(error);
   const reason = error instanceof KernelError ? (reasons[error.code] ?? 'KERNEL_REFUSED') : 'AGENT_ERROR';

@@ -24,6 +24,9 @@ import type { NextHops } from './next-hops';
 import type { Rows } from './rows';
 import type { Tombstones } from './tombstones';
 
+/** Maps whose rows may belong to another object by the time that one gives them up. */
+const changing: ReadonlySet<MapName> = new Set<MapName>(['routes', 'services', 'service_ports', 'backends']);
+
 /** Where a deleted endpoint is. */
 const nowhere: Address = new Uint8Array(16);
 
@@ -107,7 +110,7 @@ export const openReconciler = (
     if (key.map === 'endpoints') bury(work, key);
     // Tombstones are answered for VNIs that are known.
     if (key.map === 'networks' && tombstones.within(maps.networks.key.decode(key.key).vni)) return;
-    rows.remove(key, work.deleted || key.map === 'routes' ? work.generation : undefined);
+    rows.remove(key, work.deleted || changing.has(key.map) ? work.generation : undefined);
     late?.delete(rowId(key));
   };
 
@@ -244,7 +247,9 @@ export const openReconciler = (
 
   const failOf = (error: unknown, work: MarkedWork): Failure => {
     log.error({ error, object: work.id }, 'object could not be applied');
-    return failureOf(error, work.generation, work.object.oneofKind === 'endpoint' ? work.object.endpoint : undefined);
+    const { object } = work;
+    if (object.oneofKind === 'service') return failureOf(error, work.generation, object.service);
+    return failureOf(error, work.generation, object.oneofKind === 'endpoint' ? object.endpoint : undefined);
   };
 
   /** Interfaces are made by several at once, each object's failure being its own. */
@@ -360,7 +365,9 @@ export const openReconciler = (
       const here = own.filter(({ id }) => known.endpoints.has(id));
       const others = endpoints.filter((work) => !ownWorks.has(work));
       failures.push(...(await applyMappings(others, ownMappings(here))));
-      for (const map of ['slots', 'routes', 'holdings'] as const) put(map);
+      // Who finds a service finds its ports, and who finds a port its backends.
+      for (const map of ['slots', 'routes', 'backends', 'service_ports', 'services', 'holdings'] as const) put(map);
+      for (const map of ['services', 'service_ports', 'backends'] as const) remove(map);
       if (context.some(({ object }) => object.oneofKind === 'table')) followTables();
       failures.push(...(await applyEndpoints(here)));
       return failures;
@@ -386,6 +393,7 @@ export const openReconciler = (
       known.subnets.clear();
       known.tables.clear();
       known.endpoints.clear();
+      known.services.clear();
       ensured.clear();
       failed.clear();
       dirty.clear();

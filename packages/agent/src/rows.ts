@@ -30,6 +30,10 @@ const generations: { readonly [M in MapName]?: (value: Buffer) => number } = {
   endpoints: (value) => maps.endpoints.value.decode(value).generation,
   // A prefix may have gone from one subnet to the next.
   routes: (value) => maps.routes.value.decode(value).generation,
+  // An address may have gone from one service to the next.
+  services: (value) => maps.services.value.decode(value).generation,
+  service_ports: (value) => maps.service_ports.value.decode(value).generation,
+  backends: (value) => maps.backends.value.decode(value).generation,
 };
 
 /** Below this a batch's way to a worker thread costs more than it saves. */

@@ -1,7 +1,7 @@
 import { type MapName, maps } from '@megrez/abi';
 import { deleteLink, detach } from '@megrez/kernel';
 import { type Change, type Endpoint, formatAddress } from '@megrez/model';
-import { addressesOf, type Known, planUnderlay, portKeys, rowId, rowKey, subnetId, subnetKeys } from '@megrez/plan';
+import { addressesOf, type Known, planUnderlay, portKeys, rowId, rowKey, serviceId, serviceKeys, subnetId, subnetKeys } from '@megrez/plan';
 import { slotOf } from '@megrez/ring';
 import type { Logger } from 'pino';
 import { type Datapath, linkedInterfaces } from './datapath';
@@ -18,6 +18,8 @@ export interface Marks {
   readonly tables: Set<string>;
   /** Keys of `mappings` in latin1: the shortest string that tells them apart. */
   readonly endpoints: Set<string>;
+  /** By serviceId. */
+  readonly services: Set<string>;
 }
 
 export const emptyMarks = (): Marks => ({
@@ -25,6 +27,7 @@ export const emptyMarks = (): Marks => ({
   subnets: new Set(),
   tables: new Set(),
   endpoints: new Set(),
+  services: new Set(),
 });
 
 const keyText = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
@@ -46,6 +49,7 @@ export const markNamed = (marks: Marks, changes: readonly Change[]): void => {
     if (object.oneofKind === 'vpc') marks.vpcs.add(object.vpc.vni);
     else if (object.oneofKind === 'subnet') marks.subnets.add(subnetId(object.subnet.vni, object.subnet.number));
     else if (object.oneofKind === 'table') marks.tables.add(subnetId(object.table.vni, object.table.subnet));
+    else if (object.oneofKind === 'service') marks.services.add(serviceId(object.service));
     else if (object.oneofKind === 'endpoint') {
       const { vni } = object.endpoint;
       for (const ip of addressesOf(object.endpoint)) marks.endpoints.add(addressText(vni, ip));
@@ -58,6 +62,7 @@ export const forgetUnnamed = (known: Known, marks: Marks): void => {
   for (const vni of known.vpcs.keys()) if (!marks.vpcs.has(vni)) known.vpcs.delete(vni);
   for (const id of known.subnets.keys()) if (!marks.subnets.has(id)) known.subnets.delete(id);
   for (const id of known.tables.keys()) if (!marks.tables.has(id)) known.tables.delete(id);
+  for (const id of known.services.keys()) if (!marks.services.has(id)) known.services.delete(id);
   for (const [id, { endpoint, ip }] of known.endpoints) {
     if (!marks.endpoints.has(addressText(endpoint.vni, ip))) known.endpoints.delete(id);
   }
@@ -128,6 +133,7 @@ export const prune = async (
   const routes = new Set(
     [...known.subnets.values()].flatMap(({ subnet, facts }) => subnetKeys(subnet.vni, facts).map(rowId)),
   );
+  const services = new Set([...known.services.values()].flatMap(serviceKeys).map(rowId));
   const ofPort = (key: Buffer): boolean => kept.has(maps.ports.key.decode(key).ifindex);
 
   const pruned = new Map<string, number>();
@@ -152,6 +158,9 @@ export const prune = async (
       const id = maps.holdings.key.decode(key);
       return ofTable(id)?.held[id.slot] === 1;
     },
+    services: (key) => services.has(rowId({ map: 'services', key })),
+    service_ports: (key) => services.has(rowId({ map: 'service_ports', key })),
+    backends: (key) => services.has(rowId({ map: 'backends', key })),
     mappings: (key) => {
       const text = keyText(key);
       if (!marks.endpoints.has(text)) return false;

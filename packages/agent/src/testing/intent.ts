@@ -1,5 +1,16 @@
-import { type Change, defaultMac, Endpoint, parseAddress, SlotState, Subnet, Vpc } from '@megrez/model';
-import { slotOf } from '@megrez/ring';
+import {
+  type Change,
+  defaultMac,
+  Endpoint,
+  Protocol,
+  parseAddress,
+  Service,
+  ServiceBackend,
+  SlotState,
+  Subnet,
+  Vpc,
+} from '@megrez/model';
+import { maglev, slotOf } from '@megrez/ring';
 
 /** Objects of one VPC `acme` (VNI 7) with one subnet `web` (10.0.1.0/24), as a controller tells of them. */
 export const vni = 7;
@@ -78,3 +89,35 @@ export const endpointDeletion = (ip: string, generation: number, hostAddress = '
   const endpoint = Endpoint.create({ vni, subnetNumber: subnet_number, ip, ip6, hostAddress, slot });
   return { generation, deleted: true, object: { oneofKind: 'endpoint', endpoint } };
 };
+
+/** Port `listen` of 10.0.1.9, TCP, at backends that are the last bytes of addresses; their numbers are their places. */
+export const serviceChange = (
+  fields: Partial<Service>,
+  ports: readonly number[],
+  backends: readonly number[],
+  generation: number,
+): Change => {
+  const ip = fields.ip ?? '10.0.1.9';
+  const service = Service.create({
+    meta: meta(generation),
+    vpc: 'acme',
+    subnet: 'web',
+    name: 'shop',
+    mac: defaultMac(parseAddress(ip)),
+    vni,
+    subnetNumber: subnet_number,
+    ports: ports.map((listen) => ({ listen, target: 8_000 + listen, protocol: Protocol.TCP })),
+    backends: backends.map((last, number) => ServiceBackend.create({ number, ip: `10.0.1.${last}` })),
+    buckets: maglev(backends.map((last, number) => ({ number, name: `10.0.1.${last}`, weight: 100 }))),
+    ...fields,
+    ip,
+  });
+  return { generation, deleted: false, object: { oneofKind: 'service', service } };
+};
+
+/** What a deletion says. */
+export const serviceDeletion = (name: string, generation: number): Change => ({
+  generation,
+  deleted: true,
+  object: { oneofKind: 'service', service: Service.create({ vni, subnetNumber: subnet_number, name }) },
+});
