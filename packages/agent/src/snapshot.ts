@@ -1,7 +1,18 @@
 import { type MapName, maps } from '@megrez/abi';
 import { deleteLink, detach } from '@megrez/kernel';
 import { type Change, type Endpoint, formatAddress } from '@megrez/model';
-import { addressesOf, type Known, planUnderlay, portKeys, rowId, rowKey, serviceId, serviceKeys, subnetId, subnetKeys } from '@megrez/plan';
+import {
+  addressesOf,
+  type Known,
+  planUnderlay,
+  portKeys,
+  rowId,
+  rowKey,
+  serviceId,
+  serviceKeys,
+  subnetId,
+  subnetKeys,
+} from '@megrez/plan';
 import { slotOf } from '@megrez/ring';
 import type { Logger } from 'pino';
 import { type Datapath, linkedInterfaces } from './datapath';
