@@ -78,13 +78,17 @@ enum verdict {
 	VERDICT_FORWARDED_MOVED, /* passed on to where the endpoint moved */
 	VERDICT_ANSWERED_GONE,	 /* the sender's host was told that the endpoint left */
 	VERDICT_ANSWERED_ECHO,	 /* a probe of this host's datapath answered */
+	VERDICT_PINNED,		 /* bouncer: the asker was told which backend the flow has */
 	VERDICT_TOLD,		 /* a notice was learned from */
 	VERDICT_TOLD_ARP,	 /* an ARP reply was learned from and delivered */
 	VERDICT_TOLD_NONE,	 /* learned that there is no such address */
 	VERDICT_TOLD_GONE,	 /* learned that the endpoint left its host: the path is forgotten */
 	VERDICT_TOLD_ECHO,	 /* learned that a host is alive */
+	VERDICT_TOLD_SERVICE,	 /* learned what a service's flow needs: its packet sets out again */
+	VERDICT_PING_SERVICE,	 /* ping of a service's address answered on the spot */
 	VERDICT_UNREACHABLE,	 /* the endpoint was told by ICMP that there is no such address */
 	VERDICT_FRAGMENT_NEEDED, /* the endpoint was told by ICMP what size fits */
+	VERDICT_PORT_UNREACHABLE, /* the endpoint was told by ICMP that no backend is there */
 	VERDICT_TIME_EXCEEDED,	 /* the endpoint was told by ICMP that a packet's hops are used up */
 
 	VERDICT_DROP,		 /* first of the drops; itself never given */
@@ -108,6 +112,9 @@ enum verdict {
 	VERDICT_ASK_BUDGET,	 /* the endpoint asks too often */
 	VERDICT_NO_OWNER,	 /* nobody known owns the slot */
 	VERDICT_NO_NEXT_HOP,	 /* the owner's link address is not known yet */
+	VERDICT_NO_BACKEND,	 /* no backend, and told so often enough, or never */
+	VERDICT_SERVICE_PROTOCOL, /* to a service, and neither TCP nor UDP nor a ping */
+	VERDICT_SERVICE_FRAGMENT, /* to a service, and not the whole datagram */
 	VERDICT_FORGED_SOURCE,	 /* outer source outside the underlay prefixes */
 	VERDICT_FORGED_HOST,	 /* asker is not the outer source */
 	VERDICT_FORGED_COOKIE,	 /* an answer nobody asked for */
@@ -183,6 +190,7 @@ enum path_state {
 	PATH_ASKED, /* no answer yet */
 	PATH_TOLD,
 	PATH_NONE,  /* there is no such address */
+	PATH_SERVICE, /* a service: its flows have paths of their own */
 };
 
 /*
@@ -304,6 +312,43 @@ struct backend {
 	__be16 port;
 	__u8 padding[6];
 	__u64 generation;
+};
+
+/* As an endpoint sends it, or as an answer reaches its host. */
+struct flow_key {
+	__u32 vni;
+	struct address source;
+	struct address destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 padding[3];
+};
+
+enum flow_state {
+	FLOW_NEW, /* no answer yet; UDP stays so */
+	FLOW_ESTABLISHED,
+	FLOW_CLOSING,
+};
+
+/* What a packet of the flow becomes. Each flow has two: one for what its client sends, one for what comes back. */
+struct flow {
+	struct address source;
+	struct address destination;
+	__be16 source_port;
+	__be16 destination_port;
+	enum flow_state state;
+	__u32 ifindex; /* of the client's interface */
+	__u32 padding;
+	__u64 pinned_at;
+	__u64 seen_at;
+};
+
+/* Of one endpoint as a client of services. */
+struct quota {
+	__u64 pinned_at; /* its latest flow */
+	__u32 flows;	 /* established; counted again by the agent */
+	__u32 padding;
 };
 
 /* What is known of another host's datapath. */

@@ -28,7 +28,8 @@ static __always_inline bool budget_allows(const struct config *config, __u32 ifi
 	return true;
 }
 
-static __always_inline void fill_ask(struct path_option *option, const struct outgoing *out)
+static __always_inline void fill_ask(struct path_option *option, const struct config *config,
+				     const struct outgoing *out)
 {
 	const struct owner *owner = &out->owner;
 
@@ -36,26 +37,35 @@ static __always_inline void fill_ask(struct path_option *option, const struct ou
 	option->flags = bpf_htons(owner->flags);
 	option->epoch = bpf_htonl(owner->epoch);
 	option->subnet = bpf_htonl(owner->subnet);
-	option->cookie = bpf_cpu_to_be64(cookie_make(out->config, &out->about, out->now));
-	option->host = address_to_ip4(&out->config->self);
+	option->cookie = bpf_cpu_to_be64(cookie_make(config, &out->about, out->now));
+	option->host = address_to_ip4(&config->self);
 }
 
 /* No verdict: the answer is at hand. */
 #define KNOWN (VERDICT_COUNT + 1)
+#define SERVED (VERDICT_COUNT + 2) /* the address is a service, and this host one of its bouncers */
 
-/* The slot row that knows most: of the address's subnet, or of the VPC's dividers. */
-static __always_inline struct slot_owners *owners_of(const struct outgoing *out, struct slot_key *key)
+/*
+ * The slot row that knows most: of the address's subnet, or of the VPC's dividers. `deny`: a holder of the slot may call
+ * the address unknown, for a divider does not know what is in a subnet.
+ */
+static __always_inline struct slot_owners *owners_of(const struct port *port, const struct outgoing *out,
+						     struct slot_key *key, bool *deny)
 {
 	struct slot_owners *owners = NULL;
 
-	key->subnet = out->routed ? route_of(&out->about) : out->port->subnet;
+	key->subnet = out->routed ? route_of(&out->about) : port->subnet;
+	*deny = !out->service;
+	/* Any bouncer knows a service: its flows are spread over all of them. */
+	key->slot = out->service ? out->spread % SLOT_COUNT : slot_of(out->about.vni, &out->about.ip);
 	if (key->subnet)
 		owners = bpf_map_lookup_elem(&slots, key);
-	if (!owners && out->routed) {
-		key->subnet = 0;
-		owners = bpf_map_lookup_elem(&slots, key);
-	}
-	return owners;
+	if (owners || !out->routed)
+		return owners;
+	*deny = *deny && !key->subnet;
+	key->subnet = 0;
+	key->slot = slot_of(out->about.vni, &out->about.ip);
+	return bpf_map_lookup_elem(&slots, key);
 }
 
 /* One owner is asked: the other one when it is this host itself, or suspect, or silent to the ask before. */
@@ -80,37 +90,49 @@ __noinline int choose_owner(const struct slot_owners *owners, const struct addre
 	return address_is_zero(&owner->host) || address_equal(&owner->host, self) ? VERDICT_NO_OWNER : CONTINUE;
 }
 
-/* CONTINUE: ask `out->owner`, within the budget. KNOWN: this host holds the answer itself, in `known` now. Else the drop. */
-static __noinline int find_owner(struct outgoing *out)
+/*
+ * CONTINUE: ask `out->owner`, within the budget. KNOWN: this host holds the answer itself, in known_path() now. SERVED.
+ * Else the drop.
+ */
+__noinline int find_owner(struct __sk_buff *skb, const struct config *config, const struct port *port,
+			  struct outgoing *out)
 {
-	struct owner *owner = &out->owner;
-	struct slot_key key = { .vni = out->about.vni, .slot = slot_of(out->about.vni, &out->about.ip) };
-	struct mapping *mapping = bpf_map_lookup_elem(&mappings, &out->about);
 	struct slot_owners *owners;
+	struct mapping *mapping;
+	struct slot_key key = {};
+	struct path *known = known_path();
+	bool deny;
 	int verdict;
 
+	if (!config || !port || !out || !known)
+		return VERDICT_KERNEL;
+	key.vni = out->about.vni;
+	mapping = bpf_map_lookup_elem(&mappings, &out->about);
 	if (mapping) {
-		enum verdict told = path_told(out->config, &out->about, mapping, true, out->now);
-
-		if (told != CONTINUE)
-			return told;
-		return path_read(&out->about, out->known) ? KNOWN : VERDICT_KERNEL;
+		verdict = path_told(config, &out->about, mapping, TOLD_CHECKED, out->now);
+		if (verdict != CONTINUE)
+			return verdict;
+		return path_read(&out->about, known) ? KNOWN : VERDICT_KERNEL;
 	}
-	owners = owners_of(out, &key);
+	if (bpf_map_lookup_elem(&services, &out->about))
+		return SERVED;
+	owners = owners_of(port, out, &key, &deny);
 	if (!owners)
 		return VERDICT_NO_OWNER;
-	if (may_deny(&key, out->now))
+	if (deny && may_deny(&key, out->now))
 		return VERDICT_UNKNOWN_ADDRESS;
 	/* Before anything is remembered: a scan must not push out the paths of others. */
-	if (!budget_allows(out->config, out->skb->ifindex, out->now))
+	if (!budget_allows(config, skb->ifindex, out->now))
 		return VERDICT_ASK_BUDGET;
-	owner->subnet = key.subnet;
-	owner->epoch = owners->epoch;
+	out->owner.subnet = key.subnet;
+	out->owner.epoch = owners->epoch;
 	/* Every second unanswered ask goes to the other owner. */
-	owner->flags = path_asked(&out->about, out->now) & 1 ? 0 : ASK_TWIN;
-	verdict = choose_owner(owners, &out->config->self, out->now, owner);
+	out->owner.flags = path_asked(&out->about, out->now) & 1 ? 0 : ASK_TWIN;
+	if (out->service)
+		out->owner.flags |= OPTION_SERVICE;
+	verdict = choose_owner(owners, &config->self, out->now, &out->owner);
 	if (verdict == CONTINUE)
-		path_asks(&out->about, &owner->host, out->now);
+		path_asks(&out->about, &out->owner.host, out->now);
 	return verdict;
 }
 

@@ -13,8 +13,12 @@
 #define ERROR_INTERVAL_NS (10 * 1000000ULL)
 #define ERROR_BURST_NS (200 * 1000000ULL)
 
-/* What the error quotes: the longest IPv4 header and the transport's first 8 bytes, or the least of both. */
+/*
+ * What the error quotes: the longest IPv4 header and the transport's first 8 bytes; or, of a shorter packet, the headers
+ * of IPv4 and TCP, whose checksum may be still to come, so that the receiver looks for its field; or the least.
+ */
 #define QUOTE_MAX 68
+#define QUOTE_TCP 40
 #define QUOTE_MIN 28
 
 struct error {
@@ -27,6 +31,8 @@ struct error {
 
 #define ERROR_UNREACHABLE \
 	{ .verdict = VERDICT_UNREACHABLE, .refused = VERDICT_UNKNOWN_ADDRESS, .type = 3, .code = 1 }
+#define ERROR_NO_BACKEND \
+	{ .verdict = VERDICT_PORT_UNREACHABLE, .refused = VERDICT_NO_BACKEND, .type = 3, .code = 3 }
 #define ERROR_EXPIRED { .verdict = VERDICT_TIME_EXCEEDED, .refused = VERDICT_EXPIRED, .type = 11 }
 #define ERROR_TOO_BIG { .verdict = VERDICT_FRAGMENT_NEEDED, .refused = VERDICT_TOO_BIG, .type = 3, .code = 4 }
 
@@ -90,6 +96,10 @@ static __always_inline __s64 sum_quote(struct __sk_buff *skb, __u32 *quoted)
 	*quoted = QUOTE_MAX;
 	if (quote)
 		return bpf_csum_diff(NULL, 0, quote, QUOTE_MAX, 0);
+	*quoted = QUOTE_TCP;
+	quote = at(&view, sizeof(struct ethhdr), QUOTE_TCP);
+	if (quote)
+		return bpf_csum_diff(NULL, 0, quote, QUOTE_TCP, 0);
 	*quoted = QUOTE_MIN;
 	quote = at(&view, sizeof(struct ethhdr), QUOTE_MIN);
 	return quote ? bpf_csum_diff(NULL, 0, quote, QUOTE_MIN, 0) : -1;
@@ -140,10 +150,14 @@ __noinline int error_ip4(struct __sk_buff *skb, const struct port *port, const s
 static __always_inline enum verdict tell_error(struct __sk_buff *skb, const struct port *port, __u32 ifindex,
 					       __u64 now, const struct error *error, int *action)
 {
+	int verdict;
+
 	if (!may_cause_error(skb) || !error_allowed(ifindex, now))
 		return error->refused;
-	*action = bpf_redirect(ifindex, 0);
-	return error_ip4(skb, port, error);
+	verdict = error_ip4(skb, port, error);
+	if (verdict == (int)error->verdict)
+		*action = bpf_redirect(ifindex, 0);
+	return verdict;
 }
 
 #endif

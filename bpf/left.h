@@ -66,7 +66,9 @@ static __noinline enum verdict add_option(struct incoming *in)
 	fill_path(&outer.path, OP_GONE);
 	outer.ip = outer_ip(in->config, &in->tunnel.source, length, 0);
 	outer.udp = outer_udp(source_port(in->about.ip.word[3]), length - sizeof(outer.ip));
-	fill_geneve(&outer.geneve, in->tunnel.vni, sizeof(outer.path));
+	/* Options that were there stay, behind this one. */
+	fill_geneve(&outer.geneve, in->tunnel.vni,
+		    sizeof(outer.path) + in->tunnel.inner - sizeof(struct outer_headers));
 	if (bpf_skb_adjust_room(in->skb, sizeof(outer.path), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
 	    bpf_skb_store_bytes(in->skb, sizeof(struct ethhdr), &outer, sizeof(outer), 0))
 		return VERDICT_KERNEL;

@@ -69,8 +69,9 @@ __noinline int host_asked(const struct address *host, __u64 now)
 	state = bpf_map_lookup_elem(&hosts, host);
 	if (!state)
 		return bpf_map_update_elem(&hosts, host, &first, BPF_NOEXIST);
-	if (state->asked_at <= state->heard_at)
-		state->asked_at = now > state->heard_at ? now : state->heard_at + 1;
+	/* Heard in this very tick of the clock: its answer would leave no trace either. */
+	if (state->asked_at <= state->heard_at && now > state->heard_at)
+		state->asked_at = now;
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "arp.h"
 #include "packet.h"
 #include "route.h"
+#include "service.h"
 #include "slot.h"
 
 /* What is asked, as the packet says it. */
@@ -68,6 +69,7 @@ static __always_inline struct address ask_another(const struct config *config, s
 
 /*
  * VERDICT_ANSWERED: for an ARP request; `answer` holds what to say. VERDICT_FORWARDED: `answer->host` is where to.
+ * VERDICT_PINNED: data for a service, whose flow is to be given a backend.
  * VERDICT_ANSWERED_NONE, or a drop. Only a serving, attached holder may call an address unknown; any other passes the
  * question on to the slot's other owner, once; who does not hold the slot, to an owner of a newer table than the
  * asker's. A divider turns the question into one for the address's subnet first.
@@ -77,14 +79,29 @@ static __always_inline enum verdict lookup(const struct config *config, struct q
 {
 	struct mapping *mapping = bpf_map_lookup_elem(&mappings, &question->about);
 	struct slot_key key = { .vni = question->about.vni };
+	struct service_address *service;
 
 	if (mapping) {
 		*answer = *mapping;
 		if (frame->protocol == bpf_htons(ETH_P_ARP))
 			return VERDICT_ANSWERED;
+		question->flags &= ~OPTION_SERVICE;
 		if (address_equal(&answer->host, &config->self))
 			return VERDICT_NOT_HERE;
 		return question->hops < HOPS_MAX ? VERDICT_FORWARDED : VERDICT_HOPS;
+	}
+	service = bpf_map_lookup_elem(&services, &question->about);
+	if (service) {
+		question->flags = OPTION_SERVICE;
+		answer->host = config->self;
+		answer->generation = service->generation;
+		mac_copy(answer->mac, service->mac);
+		return frame->protocol == bpf_htons(ETH_P_ARP) ? VERDICT_ANSWERED : VERDICT_PINNED;
+	}
+	/* The asker believes in a service that is gone: whoever owns the address's own slot knows what there is now. */
+	if (question->flags & OPTION_SERVICE) {
+		question->flags &= ~OPTION_SERVICE;
+		question->epoch = 0;
 	}
 	if (!question->subnet) {
 		question->subnet = route_of(&question->about);
@@ -111,13 +128,13 @@ static __always_inline enum verdict answer_in_place(const struct view *view, con
 	if (!option)
 		return VERDICT_MALFORMED;
 	option->hops = 0;
-	option->flags = 0;
-	if (verdict == VERDICT_ANSWERED) {
+	option->flags = bpf_htons(question->flags & OPTION_SERVICE);
+	if (verdict != VERDICT_ANSWERED_NONE) {
 		option->op = OP_TELL;
 		option->generation = bpf_cpu_to_be64(answer->generation);
 		option->host = address_to_ip4(&answer->host);
 		mac_copy(option->mac, answer->mac);
-		if (!arp_reply(view, tunnel->inner, answer->mac))
+		if (verdict == VERDICT_ANSWERED && !arp_reply(view, tunnel->inner, answer->mac))
 			return VERDICT_MALFORMED;
 	} else {
 		option->op = OP_NONE;

@@ -177,6 +177,37 @@ struct {
 	__type(value, struct host_state);
 } hosts SEC(".maps");
 
+/* A flow that is written: see path_copy. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow);
+} flow_copy SEC(".maps");
+
+/* Flows to services: those that are established, and all others, which push each other out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FLOWS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, YOUNG_FLOWS_MAX);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} young_flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, PORTS_MAX);
+	__type(key, struct port_key);
+	__type(value, struct quota);
+} quotas SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, NOTICES_MAX);

@@ -17,13 +17,20 @@ const struct {
 SEC("tc")
 int endpoint(struct __sk_buff *skb)
 {
-	struct outgoing out = { .skb = skb, .now = bpf_ktime_get_coarse_ns(), .action = TC_ACT_SHOT };
+	struct outgoing out = { .now = bpf_ktime_get_coarse_ns(), .action = TC_ACT_SHOT };
 	__u32 ifindex = skb->ifindex;
+	bool again = skb->mark == AGAIN_MARK;
 	__u32 bytes = skb->len;
-	enum verdict verdict = endpoint_packet(&out);
+	enum verdict verdict;
+
+	out.again = again;
+	if (again)
+		skb->mark = 0;
+	verdict = endpoint_packet(skb, &out);
 
 	count(PROGRAM_ENDPOINT, verdict, out.about.vni, bytes);
-	count_sent(ifindex, bytes);
+	if (!again)
+		count_sent(ifindex, bytes);
 	return verdict < VERDICT_DROP ? out.action : TC_ACT_SHOT;
 }
 

@@ -7,6 +7,7 @@
 #include "deliver.h"
 #include "encap.h"
 #include "error.h"
+#include "flow.h"
 #include "incoming.h"
 #include "left.h"
 #include "lookup.h"
@@ -17,6 +18,8 @@ static __always_inline enum verdict deliver(struct incoming *in, const struct en
 {
 	enum verdict failed = decap(in->skb, &in->tunnel, &in->frame, endpoint->mac);
 
+	if (failed == CONTINUE)
+		failed = undo(in->skb, endpoint->ifindex, in->tunnel.vni, in->now);
 	if (failed != CONTINUE)
 		return failed;
 	in->action = deliver_ip(endpoint, in->skb->len);
@@ -91,12 +94,66 @@ static __always_inline enum verdict deliver_passed_on(struct incoming *in, const
 	enum verdict verdict;
 
 	verdict = decap(in->skb, &in->tunnel, &in->frame, endpoint->mac);
+	if (verdict == CONTINUE)
+		verdict = undo(in->skb, endpoint->ifindex, in->tunnel.vni, in->now);
 	if (verdict != CONTINUE)
 		return verdict;
 	count_received(endpoint->ifindex, in->skb->len);
 	if (bpf_clone_redirect(in->skb, endpoint->ifindex, 0))
 		return VERDICT_KERNEL;
 	return send_notice(in, question, endpoint);
+}
+
+static __always_inline void tell_service(struct path_option *option, const struct endpoint_key *about)
+{
+	struct service_address *service = bpf_map_lookup_elem(&services, about);
+
+	if (!service)
+		return;
+	option->generation = bpf_cpu_to_be64(service->generation);
+	mac_copy(option->mac, service->mac);
+}
+
+/*
+ * The asking packet of a service's flow becomes the answer which backend it has; a ping, or what else is no flow, the
+ * answer that the address is a service.
+ */
+static __noinline enum verdict pin_in_place(struct incoming *in, const struct question *question)
+{
+	struct flow_key key = { .vni = in->tunnel.vni };
+	struct path_option *option;
+	struct backend backend;
+	struct view view;
+	struct pin *pin;
+	int verdict = flow_of(in->skb, in->tunnel.inner + sizeof(struct ethhdr), &key);
+
+	if (verdict == VERDICT_SERVICE_FRAGMENT || verdict == VERDICT_MALFORMED)
+		return verdict;
+	view = view_of_skb(in->skb);
+	option = at(&view, in->tunnel.path, sizeof(*option));
+	if (!option)
+		return VERDICT_MALFORMED;
+	option->hops = 0;
+	option->flags = bpf_htons(OPTION_SERVICE);
+	if (verdict == VERDICT_SERVICE_PROTOCOL) {
+		option->op = OP_TELL;
+		option->host = address_to_ip4(&in->config->self);
+		tell_service(option, &in->about);
+	} else {
+		option->op = OP_PIN;
+		pin = (struct pin *)&option->generation;
+		__builtin_memset(pin, 0, sizeof(*pin));
+		if (service_choose(&key, &backend) == CONTINUE) {
+			pin->backend = backend.ip;
+			pin->port = backend.port;
+		} else {
+			pin->refusal = bpf_htons(backend.generation);
+		}
+	}
+	if (!readdress(&view, in->config, &question->asker))
+		return VERDICT_MALFORMED;
+	in->action = redirect_to(in->config, &question->asker);
+	return VERDICT_PINNED;
 }
 
 /* The bouncer's work on this hook: all of it, also what XDP leaves to it. */
@@ -117,7 +174,7 @@ static __noinline enum verdict bounce(struct incoming *in, struct question *ques
 	default:
 		return verdict;
 	}
-	if (verdict != VERDICT_MALFORMED)
+	if (verdict < VERDICT_DROP)
 		in->action = redirect_to(in->config, verdict == VERDICT_FORWARDED ? &answer.host : &question->asker);
 	return verdict;
 }
@@ -145,6 +202,9 @@ static __always_inline enum verdict asked_elsewhere(struct incoming *in, struct 
 
 	if (!left) {
 		enum verdict verdict = bounce(in, question);
+
+		if (verdict == VERDICT_PINNED)
+			return pin_in_place(in, question);
 
 		/* Whoever asked the host that its path leads to hears that there is nothing any more. */
 		return verdict == VERDICT_NOT_HOLDER && !question->hops ? answer_gone(in) : verdict;
@@ -179,27 +239,99 @@ static __noinline enum verdict asked(struct incoming *in, const struct path_opti
 	return deliver_telling(in, &question, endpoint);
 }
 
-/* There is no such address: the endpoint that sent the packet, which came back with the answer, is told so. */
-static __noinline enum verdict tell_unreachable(struct incoming *in)
+/* The interface of the endpoint that sent the packet which came back; 0: it is gone. */
+static __always_inline __u32 sender_of(const struct incoming *in, __u8 *mac)
 {
 	struct endpoint_key key = { .vni = in->tunnel.vni, .ip = in->frame.source };
 	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &key);
-	struct error error = ERROR_UNREACHABLE;
-	struct port_key port_key = {};
-	struct port *port;
+
+	if (!endpoint || in->frame.protocol != bpf_htons(ETH_P_IP))
+		return 0;
+	mac_copy(mac, endpoint->mac);
+	return endpoint->ifindex;
+}
+
+/* The packet came back with an answer that its sender hears as an ICMP error. */
+static __noinline enum verdict tell_sender(struct incoming *in, __u32 ifindex, const struct error *error)
+{
+	struct port_key key = { .ifindex = ifindex };
+	struct port *port = bpf_map_lookup_elem(&ports, &key);
 	enum verdict verdict;
 
-	if (!endpoint || !endpoint->ifindex || in->frame.protocol != bpf_htons(ETH_P_IP))
-		return VERDICT_TOLD_NONE;
-	port_key.ifindex = endpoint->ifindex;
-	port = bpf_map_lookup_elem(&ports, &port_key);
 	if (!port)
-		return VERDICT_TOLD_NONE;
+		return error->refused;
 	verdict = decap(in->skb, &in->tunnel, &in->frame, port->mac);
+	return verdict == CONTINUE ? tell_error(in->skb, port, ifindex, in->now, error, &in->action) : verdict;
+}
+
+/* There is no such address: the endpoint that sent the packet is told so. */
+static __noinline enum verdict tell_unreachable(struct incoming *in)
+{
+	struct error error = ERROR_UNREACHABLE;
+	__u32 ifindex = sender_of(in, in->frame.source_mac);
+
+	error.refused = VERDICT_TOLD_NONE;
+	return ifindex ? tell_sender(in, ifindex, &error) : VERDICT_TOLD_NONE;
+}
+
+/* The packet as its endpoint sent it: it comes from there once more. */
+static __noinline enum verdict again(struct incoming *in)
+{
+	static const __u8 gateway_mac[6] = GATEWAY_MAC;
+	__u32 ifindex = sender_of(in, in->frame.source_mac);
+	enum verdict verdict;
+
+	if (!ifindex)
+		return VERDICT_TOLD;
+	verdict = decap(in->skb, &in->tunnel, &in->frame, gateway_mac);
+	return verdict == CONTINUE ? set_out_again(in->skb, ifindex, &in->action) : verdict;
+}
+
+static __noinline enum verdict tell_no_backend(struct incoming *in, __u32 ifindex, bool told)
+{
+	struct error error = ERROR_NO_BACKEND;
+
+	return told ? tell_sender(in, ifindex, &error) : VERDICT_NO_BACKEND;
+}
+
+/* A flow that lives keeps its backend: its packet asked because the path to the service was forgotten. */
+static __noinline int take_backend(struct incoming *in, __u32 ifindex, const struct backend *backend)
+{
+	__u32 offset = in->tunnel.inner + sizeof(struct ethhdr);
+	struct flow_key key = { .vni = in->tunnel.vni };
+	int verdict = flow_of(in->skb, offset, &key);
+	struct flow *flow;
+
 	if (verdict != CONTINUE)
 		return verdict;
-	error.refused = VERDICT_TOLD_NONE;
-	return tell_error(in->skb, port, endpoint->ifindex, in->now, &error, &in->action);
+	flow = flow_find(&key);
+	if (flow && flow_lives(flow, key.protocol, in->now) && !opens_anew(flow, tcp_flags(in->skb, offset), in->now))
+		return CONTINUE;
+	return flow_pin(&key, backend, ifindex, in->now);
+}
+
+/* A bouncer gave the flow of one of this host's packets its backend, or says that there is none. */
+static __noinline enum verdict pinned(struct incoming *in, const struct path_option *option)
+{
+	const struct pin *pin = (const struct pin *)&option->generation;
+	struct backend backend = {};
+	__u32 ifindex;
+	bool told;
+	int verdict;
+
+	backend.ip = pin->backend;
+	backend.port = pin->port;
+	told = pin->refusal == bpf_htons(REFUSAL_TELL);
+	if (!cookie_holds(in->config, &in->about, in->now, bpf_be64_to_cpu(option->cookie)))
+		return VERDICT_FORGED_COOKIE;
+	ifindex = sender_of(in, in->frame.source_mac);
+	if (!ifindex)
+		return VERDICT_NOT_HERE;
+	path_service(&in->about, in->now);
+	if (address_is_zero(&backend.ip))
+		return tell_no_backend(in, ifindex, told);
+	verdict = take_backend(in, ifindex, &backend);
+	return verdict == CONTINUE ? again(in) : verdict;
 }
 
 /* The reply that made the path is also the endpoint's answer. */
@@ -226,6 +358,8 @@ static __noinline enum verdict told(struct incoming *in, const struct path_optio
 		.generation = bpf_be64_to_cpu(option->generation),
 	};
 	enum verdict verdict;
+	__u32 how = reply ? TOLD_CHECKED : 0;
+	__u32 option_flags = bpf_ntohs(option->flags);
 	__u8 op = option->op;
 
 	mac_copy(answer.mac, option->mac);
@@ -238,10 +372,14 @@ static __noinline enum verdict told(struct incoming *in, const struct path_optio
 	}
 	if (!underlay_accepts(&answer.host))
 		return VERDICT_FORGED_HOST;
-	verdict = path_told(in->config, &asked_for, &answer, reply, in->now);
+	if (option_flags & OPTION_SERVICE)
+		how |= TOLD_SERVICE;
+	verdict = path_told(in->config, &asked_for, &answer, how, in->now);
 	if (verdict != CONTINUE)
 		return verdict;
-	return reply ? deliver_arp(in) : VERDICT_TOLD;
+	if (reply)
+		return deliver_arp(in);
+	return how & TOLD_SERVICE ? again(in) : VERDICT_TOLD;
 }
 
 /* Data for an endpoint of this host, or for one that should not be looked for here. */
@@ -335,6 +473,8 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 	case OP_TELL:
 	case OP_NONE:
 		return told(in, option);
+	case OP_PIN:
+		return pinned(in, option);
 	case OP_GONE:
 		return gone(in);
 	case OP_ECHO:

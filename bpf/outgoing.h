@@ -14,17 +14,29 @@ struct owner {
 	__u32 flags;
 };
 
+/*
+ * Values only: stages that are verified for themselves get a pointer to it, and the rows that go with it - the
+ * endpoint's `port`, the host's `config` - beside it.
+ */
 struct outgoing {
-	struct __sk_buff *skb;
-	const struct config *config;
-	const struct port *port;
 	__u64 now;
 	int action;
 	struct endpoint_key about; /* whom the packet is for */
 	struct frame frame;
 	struct owner owner;
-	bool routed; /* to another subnet */
-	struct path *known; /* a copy of what this host was told about it */
+	__u32 spread; /* hash of a service's flow */
+	bool service; /* a backend for the flow is asked for */
+	bool routed;  /* to another subnet */
+	bool again;   /* its host sends it once more: checked and counted already */
+	__u8 mac[6];  /* whom it is sent to */
 };
+
+/* The copy of the path that was read last; NULL never happens, but the verifier does not know. */
+static __always_inline struct path *known_path(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&path_copy, &zero);
+}
 
 #endif

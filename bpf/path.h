@@ -51,18 +51,20 @@ static __always_inline void owner_answered(const struct path *path, __u64 now)
 		host_heard(&owner, now);
 }
 
-/*
- * Takes an answer in: a lower generation never replaces a higher one while that may be believed. `checked`: a bouncer gave it, so the next
- * check is due a whole period from now.
- */
+enum told_how {
+	TOLD_CHECKED = 1, /* by a bouncer: the next check is due a whole period from now */
+	TOLD_SERVICE = 2, /* the address is a service's */
+};
+
+/* Takes an answer in: a lower generation never replaces a higher one while that may be believed. */
 __noinline int path_told(const struct config *config, const struct endpoint_key *about, const struct mapping *answer,
-			 bool checked, __u64 now)
+			 __u32 how, __u64 now)
 {
 	struct path *next, *old;
 
 	if (!config || !about || !answer)
 		return VERDICT_KERNEL;
-	next = path_new(about, PATH_TOLD, now);
+	next = path_new(about, how & TOLD_SERVICE ? PATH_SERVICE : PATH_TOLD, now);
 	if (!next)
 		return VERDICT_KERNEL;
 	next->host = answer->host;
@@ -72,7 +74,7 @@ __noinline int path_told(const struct config *config, const struct endpoint_key 
 	if (old && address_equal(&old->key.ip, &about->ip) && old->key.vni == about->vni) {
 		if (old->generation > answer->generation && elapsed(old->told_at, now) < config->hard_lease_ns)
 			return VERDICT_STALE;
-		if (!checked && old->state == PATH_TOLD)
+		if (!(how & TOLD_CHECKED) && old->state == PATH_TOLD)
 			next->checked_at = old->checked_at;
 		owner_answered(old, now);
 	}
@@ -133,6 +135,25 @@ static __always_inline void path_asks(const struct endpoint_key *about, const st
 	if (path)
 		path->asked = *owner;
 	host_asked(owner, now);
+}
+
+/* A bouncer gave a flow its backend: `about` is a service. */
+__noinline int path_service(const struct endpoint_key *about, __u64 now)
+{
+	struct path *path;
+
+	if (!about)
+		return 0;
+	path = bpf_map_lookup_elem(&paths, about);
+	if (!path) {
+		path = path_new(about, PATH_SERVICE, now);
+		return path ? bpf_map_update_elem(&paths, about, path, BPF_NOEXIST) : 0;
+	}
+	owner_answered(path, now);
+	path->state = PATH_SERVICE;
+	path->told_at = now;
+	path->asks = 0;
+	return 0;
 }
 
 /* Remembers that a bouncer is asked now; returns how many asks, this one included, have had no answer. */

@@ -44,6 +44,7 @@ enum ask_flag {
 	ASK_SECOND = 1,	 /* one holder that may not deny did not know it: the other was asked */
 	ASK_TWIN = 2,	 /* an ask before had no answer: who passes this one on chooses the other owner */
 	ECHO_ANSWER = 4, /* of ECHO: this is the answer */
+	OPTION_SERVICE = 8, /* told: the address is a service; asked: the owner was chosen by the flow */
 };
 
 /*
@@ -65,6 +66,15 @@ struct path_option {
 	__be16 reserved2;
 } __attribute__((packed));
 
+/* The path option with PIN, from `generation` on. */
+struct pin {
+	struct address backend; /* all zero: nobody */
+	__be16 port;
+	__be16 refusal; /* enum refusal */
+} __attribute__((packed));
+
+_Static_assert(__builtin_offsetof(struct path_option, generation) + sizeof(struct pin) == sizeof(struct path_option),
+	       "a pin has the length of its question");
 _Static_assert(sizeof(struct path_option) == 44, "path option");
 _Static_assert(__builtin_offsetof(struct path_option, subnet) == 12, "see above");
 

@@ -109,8 +109,8 @@ export interface PathOption {
   readonly mac?: string;
 }
 
-export const op = { ask: 1, tell: 2, none: 3, gone: 4, echo: 6 } as const;
-export const flag = { second: 1, twin: 2, answer: 4 } as const;
+export const op = { ask: 1, tell: 2, none: 3, gone: 4, pin: 5, echo: 6 } as const;
+export const flag = { second: 1, twin: 2, answer: 4, service: 8 } as const;
 
 export const option = (type: number, body: Uint8Array, optionClass = 0xff4d): Buffer =>
   Buffer.concat([u16(optionClass), Buffer.from([type, body.length / 4]), body]);

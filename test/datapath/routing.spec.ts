@@ -71,7 +71,7 @@ const known = (about: EndpointName, host: HostName) => pathRow({ about, host, st
 
 /** What the gateway says to `a` of the packet; behind the error stays the rest of what it sent. */
 const error = (type: number, code: number, next: number, packet: Buffer): Buffer => {
-  const quote = packet.length >= 68 ? 68 : 28;
+  const quote = [68, 40, 28].find((length) => packet.length >= length) ?? 0;
   const message = icmpError(type, code, next, packet.subarray(0, quote));
   const head = ip({ from: gateway, to: addresses.a, protocol: 1, payload: message });
   return Buffer.concat([ethernet(gatewayMac, macOf('a'), ethertype.ip4, head), packet.subarray(quote)]);

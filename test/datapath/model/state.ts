@@ -130,7 +130,7 @@ const reach = (row: { ip: Uint8Array; gateway: Uint8Array; network: Uint8Array; 
   mask: addressOf(row.mask),
 });
 
-export const pathStates = ['asked', 'told', 'none'] as const;
+export const pathStates = ['asked', 'told', 'none', 'service'] as const;
 
 export const pathOf = (value: Value<'paths'>): Path => ({
   vni: value.key.vni,

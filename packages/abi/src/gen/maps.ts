@@ -1,20 +1,32 @@
 // Generated from the BTF of bpf/ (npm run generate). Do not edit.
 import { u32 } from '../bytes';
-import { attachmentSize, backendKeySize, backendSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBackend, decodeBackendKey, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeHeard, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeRoute, decodeRouteKey, decodeServiceAddress, decodeServicePort, decodeServicePortKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBackend, encodeBackendKey, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeHeard, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeRoute, encodeRouteKey, encodeServiceAddress, encodeServicePort, encodeServicePortKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, heardSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, routeKeySize, routeSize, serviceAddressSize, servicePortKeySize, servicePortSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
+import { attachmentSize, backendKeySize, backendSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBackend, decodeBackendKey, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeFlow, decodeFlowKey, decodeHeard, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeQuota, decodeRoute, decodeRouteKey, decodeServiceAddress, decodeServicePort, decodeServicePortKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBackend, encodeBackendKey, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeFlow, encodeFlowKey, encodeHeard, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeQuota, encodeRoute, encodeRouteKey, encodeServiceAddress, encodeServicePort, encodeServicePortKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, flowKeySize, flowSize, heardSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, quotaSize, routeKeySize, routeSize, serviceAddressSize, servicePortKeySize, servicePortSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
 
 /** Every map of the object, by its name there. */
 export const maps = {
-  drops: {
-    type: 'lru_percpu_hash',
-    max_entries: 16384,
-    key: { size: dropKeySize, encode: encodeDropKey, decode: decodeDropKey },
-    value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
-  },
   hosts: {
     type: 'lru_hash',
     max_entries: 8192,
     key: { size: hostKeySize, encode: encodeHostKey, decode: decodeHostKey },
     value: { size: hostStateSize, encode: encodeHostState, decode: decodeHostState },
+  },
+  service_ports: {
+    type: 'hash',
+    max_entries: 16384,
+    key: { size: servicePortKeySize, encode: encodeServicePortKey, decode: decodeServicePortKey },
+    value: { size: servicePortSize, encode: encodeServicePort, decode: decodeServicePort },
+  },
+  backends: {
+    type: 'hash',
+    max_entries: 131072,
+    key: { size: backendKeySize, encode: encodeBackendKey, decode: decodeBackendKey },
+    value: { size: backendSize, encode: encodeBackend, decode: decodeBackend },
+  },
+  drops: {
+    type: 'lru_percpu_hash',
+    max_entries: 16384,
+    key: { size: dropKeySize, encode: encodeDropKey, decode: decodeDropKey },
+    value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
   },
   paths: {
     type: 'lru_hash',
@@ -22,11 +34,47 @@ export const maps = {
     key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
     value: { size: pathSize, encode: encodePath, decode: decodePath },
   },
+  mappings: {
+    type: 'hash',
+    max_entries: 1048576,
+    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
+    value: { size: mappingSize, encode: encodeMapping, decode: decodeMapping },
+  },
+  services: {
+    type: 'hash',
+    max_entries: 8192,
+    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
+    value: { size: serviceAddressSize, encode: encodeServiceAddress, decode: decodeServiceAddress },
+  },
   budgets: {
     type: 'hash',
     max_entries: 16384,
     key: { size: portKeySize, encode: encodePortKey, decode: decodePortKey },
     value: { size: budgetSize, encode: encodeBudget, decode: decodeBudget },
+  },
+  quotas: {
+    type: 'lru_hash',
+    max_entries: 16384,
+    key: { size: portKeySize, encode: encodePortKey, decode: decodePortKey },
+    value: { size: quotaSize, encode: encodeQuota, decode: decodeQuota },
+  },
+  flow_copy: {
+    type: 'percpu_array',
+    max_entries: 1,
+    key: u32,
+    value: { size: flowSize, encode: encodeFlow, decode: decodeFlow },
+  },
+  young_flows: {
+    type: 'lru_hash',
+    max_entries: 65536,
+    key: { size: flowKeySize, encode: encodeFlowKey, decode: decodeFlowKey },
+    value: { size: flowSize, encode: encodeFlow, decode: decodeFlow },
+  },
+  flows: {
+    type: 'hash',
+    max_entries: 131072,
+    key: { size: flowKeySize, encode: encodeFlowKey, decode: decodeFlowKey },
+    value: { size: flowSize, encode: encodeFlow, decode: decodeFlow },
   },
   notices: {
     type: 'lru_hash',
@@ -45,12 +93,6 @@ export const maps = {
     max_entries: 32768,
     key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
     value: { size: endpointSize, encode: encodeEndpoint, decode: decodeEndpoint },
-  },
-  mappings: {
-    type: 'hash',
-    max_entries: 1048576,
-    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
-    value: { size: mappingSize, encode: encodeMapping, decode: decodeMapping },
   },
   slots: {
     type: 'hash',
@@ -106,24 +148,6 @@ export const maps = {
     key: u32,
     value: { size: attachmentSize, encode: encodeAttachment, decode: decodeAttachment },
   },
-  services: {
-    type: 'hash',
-    max_entries: 8192,
-    key: { size: endpointKeySize, encode: encodeEndpointKey, decode: decodeEndpointKey },
-    value: { size: serviceAddressSize, encode: encodeServiceAddress, decode: decodeServiceAddress },
-  },
-  service_ports: {
-    type: 'hash',
-    max_entries: 16384,
-    key: { size: servicePortKeySize, encode: encodeServicePortKey, decode: decodeServicePortKey },
-    value: { size: servicePortSize, encode: encodeServicePort, decode: decodeServicePort },
-  },
-  backends: {
-    type: 'hash',
-    max_entries: 131072,
-    key: { size: backendKeySize, encode: encodeBackendKey, decode: decodeBackendKey },
-    value: { size: backendSize, encode: encodeBackend, decode: decodeBackend },
-  },
   traffic: {
     type: 'percpu_hash',
     max_entries: 16384,
@@ -144,7 +168,7 @@ export const maps = {
   },
   counters: {
     type: 'percpu_array',
-    max_entries: 240,
+    max_entries: 268,
     key: u32,
     value: { size: counterSize, encode: encodeCounter, decode: decodeCounter },
   },

@@ -1,52 +1,6 @@
 // Generated from the BTF of bpf/ (npm run generate). Do not edit.
 import { readBytes, readGeneration, writeBytes, writeGeneration, zeroed } from '../bytes';
-import type { HoldingState, PathState, Verdict } from './enums';
-
-export interface DropKey {
-  readonly vni: number;
-  readonly verdict: Verdict;
-}
-
-export const dropKeySize = 8;
-
-const writeDropKey = (buffer: Buffer, offset: number, value: DropKey): void => {
-  buffer.writeUInt32LE(value.vni, offset);
-  buffer.writeUInt32LE(value.verdict, offset + 4);
-};
-
-export const encodeDropKey = (value: DropKey): Buffer => {
-  const buffer = zeroed(8);
-  writeDropKey(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeDropKey = (buffer: Buffer, offset = 0): DropKey => ({
-  vni: buffer.readUInt32LE(offset),
-  verdict: buffer.readUInt32LE(offset + 4) as Verdict,
-});
-
-export interface Counter {
-  readonly packets: bigint;
-  readonly bytes: bigint;
-}
-
-export const counterSize = 16;
-
-const writeCounter = (buffer: Buffer, offset: number, value: Counter): void => {
-  buffer.writeBigUInt64LE(value.packets, offset);
-  buffer.writeBigUInt64LE(value.bytes, offset + 8);
-};
-
-export const encodeCounter = (value: Counter): Buffer => {
-  const buffer = zeroed(16);
-  writeCounter(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeCounter = (buffer: Buffer, offset = 0): Counter => ({
-  packets: buffer.readBigUInt64LE(offset),
-  bytes: buffer.readBigUInt64LE(offset + 8),
-});
+import type { FlowState, HoldingState, PathState, Verdict } from './enums';
 
 export interface HostKey {
   readonly host: Uint8Array;
@@ -92,6 +46,162 @@ export const decodeHostState = (buffer: Buffer, offset = 0): HostState => ({
   asked_at: buffer.readBigUInt64LE(offset),
   heard_at: buffer.readBigUInt64LE(offset + 8),
   probed_at: buffer.readBigUInt64LE(offset + 16),
+});
+
+export interface ServicePortKey {
+  readonly vni: number;
+  readonly ip: Uint8Array;
+  readonly port: number;
+  readonly protocol: number;
+}
+
+export const servicePortKeySize = 24;
+
+const writeServicePortKey = (buffer: Buffer, offset: number, value: ServicePortKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  writeBytes(buffer, offset + 4, value.ip, 16);
+  buffer.writeUInt16BE(value.port, offset + 20);
+  buffer.writeUInt8(value.protocol, offset + 22);
+};
+
+export const encodeServicePortKey = (value: ServicePortKey): Buffer => {
+  const buffer = zeroed(24);
+  writeServicePortKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeServicePortKey = (buffer: Buffer, offset = 0): ServicePortKey => ({
+  vni: buffer.readUInt32LE(offset),
+  ip: readBytes(buffer, offset + 4, 16),
+  port: buffer.readUInt16BE(offset + 20),
+  protocol: buffer.readUInt8(offset + 22),
+});
+
+export interface ServicePort {
+  readonly generation: number;
+  readonly backends: number;
+  readonly affinity: number;
+  readonly refusal: number;
+  readonly bucket: Uint8Array;
+}
+
+export const servicePortSize = 2064;
+
+const writeServicePort = (buffer: Buffer, offset: number, value: ServicePort): void => {
+  writeGeneration(buffer, offset, value.generation);
+  buffer.writeUInt32LE(value.backends, offset + 8);
+  buffer.writeUInt16LE(value.affinity, offset + 12);
+  buffer.writeUInt16LE(value.refusal, offset + 14);
+  writeBytes(buffer, offset + 16, value.bucket, 2042);
+};
+
+export const encodeServicePort = (value: ServicePort): Buffer => {
+  const buffer = zeroed(2064);
+  writeServicePort(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeServicePort = (buffer: Buffer, offset = 0): ServicePort => ({
+  generation: readGeneration(buffer, offset),
+  backends: buffer.readUInt32LE(offset + 8),
+  affinity: buffer.readUInt16LE(offset + 12),
+  refusal: buffer.readUInt16LE(offset + 14),
+  bucket: readBytes(buffer, offset + 16, 2042),
+});
+
+export interface BackendKey {
+  readonly service: ServicePortKey;
+  readonly number: number;
+}
+
+export const backendKeySize = 28;
+
+const writeBackendKey = (buffer: Buffer, offset: number, value: BackendKey): void => {
+  writeServicePortKey(buffer, offset, value.service);
+  buffer.writeUInt32LE(value.number, offset + 24);
+};
+
+export const encodeBackendKey = (value: BackendKey): Buffer => {
+  const buffer = zeroed(28);
+  writeBackendKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeBackendKey = (buffer: Buffer, offset = 0): BackendKey => ({
+  service: decodeServicePortKey(buffer, offset),
+  number: buffer.readUInt32LE(offset + 24),
+});
+
+export interface Backend {
+  readonly ip: Uint8Array;
+  readonly port: number;
+  readonly generation: number;
+}
+
+export const backendSize = 32;
+
+const writeBackend = (buffer: Buffer, offset: number, value: Backend): void => {
+  writeBytes(buffer, offset, value.ip, 16);
+  buffer.writeUInt16BE(value.port, offset + 16);
+  writeGeneration(buffer, offset + 24, value.generation);
+};
+
+export const encodeBackend = (value: Backend): Buffer => {
+  const buffer = zeroed(32);
+  writeBackend(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeBackend = (buffer: Buffer, offset = 0): Backend => ({
+  ip: readBytes(buffer, offset, 16),
+  port: buffer.readUInt16BE(offset + 16),
+  generation: readGeneration(buffer, offset + 24),
+});
+
+export interface DropKey {
+  readonly vni: number;
+  readonly verdict: Verdict;
+}
+
+export const dropKeySize = 8;
+
+const writeDropKey = (buffer: Buffer, offset: number, value: DropKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  buffer.writeUInt32LE(value.verdict, offset + 4);
+};
+
+export const encodeDropKey = (value: DropKey): Buffer => {
+  const buffer = zeroed(8);
+  writeDropKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeDropKey = (buffer: Buffer, offset = 0): DropKey => ({
+  vni: buffer.readUInt32LE(offset),
+  verdict: buffer.readUInt32LE(offset + 4) as Verdict,
+});
+
+export interface Counter {
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
+export const counterSize = 16;
+
+const writeCounter = (buffer: Buffer, offset: number, value: Counter): void => {
+  buffer.writeBigUInt64LE(value.packets, offset);
+  buffer.writeBigUInt64LE(value.bytes, offset + 8);
+};
+
+export const encodeCounter = (value: Counter): Buffer => {
+  const buffer = zeroed(16);
+  writeCounter(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeCounter = (buffer: Buffer, offset = 0): Counter => ({
+  packets: buffer.readBigUInt64LE(offset),
+  bytes: buffer.readBigUInt64LE(offset + 8),
 });
 
 export interface EndpointKey {
@@ -167,6 +277,55 @@ export const decodePath = (buffer: Buffer, offset = 0): Path => ({
   asks: buffer.readUInt8(offset + 102),
 });
 
+export interface Mapping {
+  readonly host: Uint8Array;
+  readonly generation: number;
+  readonly mac: Uint8Array;
+}
+
+export const mappingSize = 32;
+
+const writeMapping = (buffer: Buffer, offset: number, value: Mapping): void => {
+  writeBytes(buffer, offset, value.host, 16);
+  writeGeneration(buffer, offset + 16, value.generation);
+  writeBytes(buffer, offset + 24, value.mac, 6);
+};
+
+export const encodeMapping = (value: Mapping): Buffer => {
+  const buffer = zeroed(32);
+  writeMapping(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeMapping = (buffer: Buffer, offset = 0): Mapping => ({
+  host: readBytes(buffer, offset, 16),
+  generation: readGeneration(buffer, offset + 16),
+  mac: readBytes(buffer, offset + 24, 6),
+});
+
+export interface ServiceAddress {
+  readonly generation: number;
+  readonly mac: Uint8Array;
+}
+
+export const serviceAddressSize = 16;
+
+const writeServiceAddress = (buffer: Buffer, offset: number, value: ServiceAddress): void => {
+  writeGeneration(buffer, offset, value.generation);
+  writeBytes(buffer, offset + 8, value.mac, 6);
+};
+
+export const encodeServiceAddress = (value: ServiceAddress): Buffer => {
+  const buffer = zeroed(16);
+  writeServiceAddress(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeServiceAddress = (buffer: Buffer, offset = 0): ServiceAddress => ({
+  generation: readGeneration(buffer, offset),
+  mac: readBytes(buffer, offset + 8, 6),
+});
+
 export interface PortKey {
   readonly ifindex: number;
 }
@@ -208,6 +367,105 @@ export const encodeBudget = (value: Budget): Buffer => {
 export const decodeBudget = (buffer: Buffer, offset = 0): Budget => ({
   due: buffer.readBigUInt64LE(offset),
   error_due: buffer.readBigUInt64LE(offset + 8),
+});
+
+export interface Quota {
+  readonly pinned_at: bigint;
+  readonly flows: number;
+}
+
+export const quotaSize = 16;
+
+const writeQuota = (buffer: Buffer, offset: number, value: Quota): void => {
+  buffer.writeBigUInt64LE(value.pinned_at, offset);
+  buffer.writeUInt32LE(value.flows, offset + 8);
+};
+
+export const encodeQuota = (value: Quota): Buffer => {
+  const buffer = zeroed(16);
+  writeQuota(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeQuota = (buffer: Buffer, offset = 0): Quota => ({
+  pinned_at: buffer.readBigUInt64LE(offset),
+  flows: buffer.readUInt32LE(offset + 8),
+});
+
+export interface Flow {
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
+  readonly source_port: number;
+  readonly destination_port: number;
+  readonly state: FlowState;
+  readonly ifindex: number;
+  readonly pinned_at: bigint;
+  readonly seen_at: bigint;
+}
+
+export const flowSize = 64;
+
+const writeFlow = (buffer: Buffer, offset: number, value: Flow): void => {
+  writeBytes(buffer, offset, value.source, 16);
+  writeBytes(buffer, offset + 16, value.destination, 16);
+  buffer.writeUInt16BE(value.source_port, offset + 32);
+  buffer.writeUInt16BE(value.destination_port, offset + 34);
+  buffer.writeUInt32LE(value.state, offset + 36);
+  buffer.writeUInt32LE(value.ifindex, offset + 40);
+  buffer.writeBigUInt64LE(value.pinned_at, offset + 48);
+  buffer.writeBigUInt64LE(value.seen_at, offset + 56);
+};
+
+export const encodeFlow = (value: Flow): Buffer => {
+  const buffer = zeroed(64);
+  writeFlow(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeFlow = (buffer: Buffer, offset = 0): Flow => ({
+  source: readBytes(buffer, offset, 16),
+  destination: readBytes(buffer, offset + 16, 16),
+  source_port: buffer.readUInt16BE(offset + 32),
+  destination_port: buffer.readUInt16BE(offset + 34),
+  state: buffer.readUInt32LE(offset + 36) as FlowState,
+  ifindex: buffer.readUInt32LE(offset + 40),
+  pinned_at: buffer.readBigUInt64LE(offset + 48),
+  seen_at: buffer.readBigUInt64LE(offset + 56),
+});
+
+export interface FlowKey {
+  readonly vni: number;
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
+  readonly source_port: number;
+  readonly destination_port: number;
+  readonly protocol: number;
+}
+
+export const flowKeySize = 44;
+
+const writeFlowKey = (buffer: Buffer, offset: number, value: FlowKey): void => {
+  buffer.writeUInt32LE(value.vni, offset);
+  writeBytes(buffer, offset + 4, value.source, 16);
+  writeBytes(buffer, offset + 20, value.destination, 16);
+  buffer.writeUInt16BE(value.source_port, offset + 36);
+  buffer.writeUInt16BE(value.destination_port, offset + 38);
+  buffer.writeUInt8(value.protocol, offset + 40);
+};
+
+export const encodeFlowKey = (value: FlowKey): Buffer => {
+  const buffer = zeroed(44);
+  writeFlowKey(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeFlowKey = (buffer: Buffer, offset = 0): FlowKey => ({
+  vni: buffer.readUInt32LE(offset),
+  source: readBytes(buffer, offset + 4, 16),
+  destination: readBytes(buffer, offset + 20, 16),
+  source_port: buffer.readUInt16BE(offset + 36),
+  destination_port: buffer.readUInt16BE(offset + 38),
+  protocol: buffer.readUInt8(offset + 40),
 });
 
 export interface NoticeKey {
@@ -347,32 +605,6 @@ export const decodeEndpoint = (buffer: Buffer, offset = 0): Endpoint => ({
   flags: buffer.readUInt32LE(offset + 4),
   generation: readGeneration(buffer, offset + 8),
   mac: readBytes(buffer, offset + 16, 6),
-});
-
-export interface Mapping {
-  readonly host: Uint8Array;
-  readonly generation: number;
-  readonly mac: Uint8Array;
-}
-
-export const mappingSize = 32;
-
-const writeMapping = (buffer: Buffer, offset: number, value: Mapping): void => {
-  writeBytes(buffer, offset, value.host, 16);
-  writeGeneration(buffer, offset + 16, value.generation);
-  writeBytes(buffer, offset + 24, value.mac, 6);
-};
-
-export const encodeMapping = (value: Mapping): Buffer => {
-  const buffer = zeroed(32);
-  writeMapping(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeMapping = (buffer: Buffer, offset = 0): Mapping => ({
-  host: readBytes(buffer, offset, 16),
-  generation: readGeneration(buffer, offset + 16),
-  mac: readBytes(buffer, offset + 24, 6),
 });
 
 export interface SlotKey {
@@ -711,139 +943,6 @@ export const encodeAttachment = (value: Attachment): Buffer => {
 
 export const decodeAttachment = (buffer: Buffer, offset = 0): Attachment => ({
   until: buffer.readBigUInt64LE(offset),
-});
-
-export interface ServiceAddress {
-  readonly generation: number;
-  readonly mac: Uint8Array;
-}
-
-export const serviceAddressSize = 16;
-
-const writeServiceAddress = (buffer: Buffer, offset: number, value: ServiceAddress): void => {
-  writeGeneration(buffer, offset, value.generation);
-  writeBytes(buffer, offset + 8, value.mac, 6);
-};
-
-export const encodeServiceAddress = (value: ServiceAddress): Buffer => {
-  const buffer = zeroed(16);
-  writeServiceAddress(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeServiceAddress = (buffer: Buffer, offset = 0): ServiceAddress => ({
-  generation: readGeneration(buffer, offset),
-  mac: readBytes(buffer, offset + 8, 6),
-});
-
-export interface ServicePortKey {
-  readonly vni: number;
-  readonly ip: Uint8Array;
-  readonly port: number;
-  readonly protocol: number;
-}
-
-export const servicePortKeySize = 24;
-
-const writeServicePortKey = (buffer: Buffer, offset: number, value: ServicePortKey): void => {
-  buffer.writeUInt32LE(value.vni, offset);
-  writeBytes(buffer, offset + 4, value.ip, 16);
-  buffer.writeUInt16BE(value.port, offset + 20);
-  buffer.writeUInt8(value.protocol, offset + 22);
-};
-
-export const encodeServicePortKey = (value: ServicePortKey): Buffer => {
-  const buffer = zeroed(24);
-  writeServicePortKey(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeServicePortKey = (buffer: Buffer, offset = 0): ServicePortKey => ({
-  vni: buffer.readUInt32LE(offset),
-  ip: readBytes(buffer, offset + 4, 16),
-  port: buffer.readUInt16BE(offset + 20),
-  protocol: buffer.readUInt8(offset + 22),
-});
-
-export interface ServicePort {
-  readonly generation: number;
-  readonly backends: number;
-  readonly affinity: number;
-  readonly refusal: number;
-  readonly bucket: Uint8Array;
-}
-
-export const servicePortSize = 2064;
-
-const writeServicePort = (buffer: Buffer, offset: number, value: ServicePort): void => {
-  writeGeneration(buffer, offset, value.generation);
-  buffer.writeUInt32LE(value.backends, offset + 8);
-  buffer.writeUInt16LE(value.affinity, offset + 12);
-  buffer.writeUInt16LE(value.refusal, offset + 14);
-  writeBytes(buffer, offset + 16, value.bucket, 2042);
-};
-
-export const encodeServicePort = (value: ServicePort): Buffer => {
-  const buffer = zeroed(2064);
-  writeServicePort(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeServicePort = (buffer: Buffer, offset = 0): ServicePort => ({
-  generation: readGeneration(buffer, offset),
-  backends: buffer.readUInt32LE(offset + 8),
-  affinity: buffer.readUInt16LE(offset + 12),
-  refusal: buffer.readUInt16LE(offset + 14),
-  bucket: readBytes(buffer, offset + 16, 2042),
-});
-
-export interface BackendKey {
-  readonly service: ServicePortKey;
-  readonly number: number;
-}
-
-export const backendKeySize = 28;
-
-const writeBackendKey = (buffer: Buffer, offset: number, value: BackendKey): void => {
-  writeServicePortKey(buffer, offset, value.service);
-  buffer.writeUInt32LE(value.number, offset + 24);
-};
-
-export const encodeBackendKey = (value: BackendKey): Buffer => {
-  const buffer = zeroed(28);
-  writeBackendKey(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeBackendKey = (buffer: Buffer, offset = 0): BackendKey => ({
-  service: decodeServicePortKey(buffer, offset),
-  number: buffer.readUInt32LE(offset + 24),
-});
-
-export interface Backend {
-  readonly ip: Uint8Array;
-  readonly port: number;
-  readonly generation: number;
-}
-
-export const backendSize = 32;
-
-const writeBackend = (buffer: Buffer, offset: number, value: Backend): void => {
-  writeBytes(buffer, offset, value.ip, 16);
-  buffer.writeUInt16BE(value.port, offset + 16);
-  writeGeneration(buffer, offset + 24, value.generation);
-};
-
-export const encodeBackend = (value: Backend): Buffer => {
-  const buffer = zeroed(32);
-  writeBackend(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeBackend = (buffer: Buffer, offset = 0): Backend => ({
-  ip: readBytes(buffer, offset, 16),
-  port: buffer.readUInt16BE(offset + 16),
-  generation: readGeneration(buffer, offset + 24),
 });
 
 export interface Traffic {

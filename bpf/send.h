@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How a packet of an endpoint leaves its host, or does not. tc only. */
+#ifndef MEGREZ_SEND_H
+#define MEGREZ_SEND_H
+
+#include "ask.h"
+#include "error.h"
+#include "outgoing.h"
+
+/* Whom the destination sees as the sender's link-layer address: another subnet's packets come from the gateway. */
+static __always_inline void source_mac(const struct port *port, const struct outgoing *out, __u8 *mac)
+{
+	static const __u8 gateway_mac[6] = GATEWAY_MAC;
+
+	mac_copy(mac, out->routed ? gateway_mac : port->mac);
+}
+
+/* The tunnel's headers for this packet, but for where it goes. */
+static __always_inline struct encap encap_of(struct __sk_buff *skb, const struct config *config,
+					     const struct port *port, const struct outgoing *out,
+					     const struct address *host)
+{
+	struct view view = view_of_skb(skb);
+	struct encap encap = {
+		.config = config,
+		.host = host,
+		.vni = port->vni,
+		.source_port = source_port(flow_hash(&view, sizeof(struct ethhdr))),
+		.tos = out->frame.tos,
+	};
+
+	mac_copy(encap.destination_mac, out->mac);
+	source_mac(port, out, encap.source_mac);
+	return encap;
+}
+
+/* To the host that known_path() leads to. */
+__noinline int send_direct(struct __sk_buff *skb, const struct config *config, const struct port *port,
+			   struct outgoing *out)
+{
+	struct path *known = known_path();
+	struct encap encap;
+	enum verdict verdict;
+
+	if (!config || !port || !out || !known)
+		return VERDICT_KERNEL;
+	/* It was here, and is not any more, or not yet. */
+	if (address_equal(&known->host, &config->self))
+		return VERDICT_NOT_HERE;
+	mac_copy(out->mac, known->mac);
+	encap = encap_of(skb, config, port, out, &known->host);
+	verdict = encap_direct(skb, &encap, &out->action);
+	return verdict == CONTINUE ? VERDICT_DIRECT : verdict;
+}
+
+/* The packet itself asks `out->owner`: the path's host, or an owner of the slot, which passes it on. */
+__noinline int send_with_ask(struct __sk_buff *skb, const struct config *config, const struct port *port,
+			     struct outgoing *out)
+{
+	struct outer_ask outer;
+	struct encap encap;
+
+	if (!config || !port || !out)
+		return VERDICT_KERNEL;
+	encap = encap_of(skb, config, port, out, &out->owner.host);
+	fill_ask(&outer.path, config, out);
+	return encap_path(skb, &encap, &outer, &out->action);
+}
+
+static __always_inline enum verdict send_renewing(struct __sk_buff *skb, const struct config *config,
+						  const struct port *port, struct outgoing *out,
+						  const struct path *known)
+{
+	enum verdict verdict;
+
+	if (address_equal(&known->host, &config->self))
+		return VERDICT_NOT_HERE;
+	out->owner.host = known->host;
+	out->owner.subnet = out->routed ? 0 : port->subnet;
+	out->owner.epoch = 0;
+	out->owner.flags = 0;
+	mac_copy(out->mac, known->mac);
+	verdict = send_with_ask(skb, config, port, out);
+	return verdict == CONTINUE ? VERDICT_DIRECT_ASK : verdict;
+}
+
+__noinline int send_via(struct __sk_buff *skb, const struct config *config, const struct port *port,
+			struct outgoing *out)
+{
+	int verdict;
+
+	if (!config || !port || !out)
+		return VERDICT_KERNEL;
+	mac_copy(out->mac, out->frame.destination_mac);
+	verdict = send_with_ask(skb, config, port, out);
+	if (verdict != CONTINUE)
+		return verdict;
+	if (!address_is_zero(&out->owner.suspect) && !skb->gso_size)
+		probe(skb, config, &out->owner.suspect, out->now);
+	return VERDICT_ASK_DATA;
+}
+
+/* The packet cannot go where it should, and its sender hears of it. */
+static __always_inline enum verdict refuse(struct __sk_buff *skb, const struct port *port, struct outgoing *out,
+					   const struct error *error)
+{
+	return tell_error(skb, port, skb->ifindex, out->now, error, &out->action);
+}
+
+static __noinline enum verdict unreachable(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
+{
+	struct error error = ERROR_UNREACHABLE;
+
+	return refuse(skb, port, out, &error);
+}
+
+static __always_inline enum verdict refuse_too_big(struct __sk_buff *skb, const struct port *port,
+						   struct outgoing *out)
+{
+	struct error error = ERROR_TOO_BIG;
+
+	error.mtu = port->mtu;
+	return refuse(skb, port, out, &error);
+}
+
+/* One hop, the gateway's: what lies between hosts is none. */
+static __always_inline enum verdict route_hop(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
+{
+	struct error error = ERROR_EXPIRED;
+	struct view view = view_of_skb(skb);
+	struct iphdr *ip = at(&view, sizeof(struct ethhdr), sizeof(*ip));
+	__u32 sum;
+
+	if (!ip)
+		return VERDICT_MALFORMED;
+	if (ip->ttl <= 1)
+		return refuse(skb, port, out, &error);
+	/* RFC 1624: the high byte of the word falls by one. */
+	sum = ip->check + bpf_htons(0x0100);
+	ip->check = sum + (sum >= 0xffff);
+	ip->ttl--;
+	return CONTINUE;
+}
+
+#endif

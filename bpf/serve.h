@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What an endpoint sends to a service: translated, when its flow has a backend; else that is asked for. tc only. */
+#ifndef MEGREZ_SERVE_H
+#define MEGREZ_SERVE_H
+
+#include "arp.h"
+#include "flow.h"
+#include "send.h"
+#include "service.h"
+
+static __always_inline enum verdict ping_service(struct __sk_buff *skb, struct outgoing *out)
+{
+	struct view view = view_of_headers(skb, FRAME_HEADERS);
+
+	if (!ping_reply(&view))
+		return VERDICT_SERVICE_PROTOCOL;
+	out->action = bpf_redirect(skb->ifindex, 0);
+	return VERDICT_PING_SERVICE;
+}
+
+/* This host is a bouncer of the service: it gives the flow its backend itself. */
+__noinline int serve_here(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
+{
+	struct error error = ERROR_NO_BACKEND;
+	struct flow_key key = {};
+	struct backend backend;
+	int verdict;
+
+	if (!port || !out)
+		return VERDICT_KERNEL;
+	key.vni = out->about.vni;
+	verdict = flow_of(skb, sizeof(struct ethhdr), &key);
+	if (verdict == VERDICT_SERVICE_PROTOCOL)
+		return ping_service(skb, out);
+	if (verdict != CONTINUE)
+		return verdict;
+	verdict = service_choose(&key, &backend);
+	if (verdict == VERDICT_NO_BACKEND && backend.generation == REFUSAL_TELL)
+		return refuse(skb, port, out, &error);
+	if (verdict == CONTINUE)
+		verdict = flow_pin(&key, &backend, skb->ifindex, out->now);
+	if (verdict != CONTINUE)
+		return verdict;
+	path_service(&out->about, out->now);
+	return set_out_again(skb, skb->ifindex, &out->action);
+}
+
+/*
+ * A packet for a service. CONTINUE: its flow has a backend, which it is addressed to now. KNOWN: a backend is to be
+ * asked for. Else it ended here.
+ */
+__noinline int serve(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
+{
+	struct flow_key key = {};
+	struct flow *flow;
+	__u8 flags;
+	int verdict;
+
+	if (!port || !out)
+		return VERDICT_KERNEL;
+	key.vni = out->about.vni;
+	verdict = flow_of(skb, sizeof(struct ethhdr), &key);
+	if (verdict == VERDICT_SERVICE_PROTOCOL)
+		return ping_service(skb, out);
+	if (verdict != CONTINUE)
+		return verdict;
+	flags = tcp_flags(skb, sizeof(struct ethhdr));
+	flow = flow_find(&key);
+	if (!flow || !flow_lives(flow, key.protocol, out->now) || opens_anew(flow, flags, out->now)) {
+		out->service = true;
+		out->spread = flow_spread(&key);
+		return KNOWN;
+	}
+	flow->seen_at = out->now;
+	if (flags & (TCP_FIN | TCP_RST))
+		flow->state = FLOW_CLOSING;
+	out->about.ip = flow->destination;
+	out->routed = !address_in(&out->about.ip, &port->ip4.network, &port->ip4.mask);
+	verdict = translate(skb, flow);
+	/* A backend that is its own client: both ends of the flow are seen here, and nowhere else. */
+	if (flow->state == FLOW_NEW && (flags & TCP_ACK) && address_equal(&out->about.ip, &port->ip4.ip))
+		flow_establish(&key);
+	return verdict;
+}
+
+#endif
