@@ -1,3 +1,4 @@
+import { underlays } from '@megrez/dev';
 import { describe, expect, test } from 'vitest';
 import { api, asked, megrez, serveApi } from './testing/api';
 
@@ -21,6 +22,8 @@ describe('the command line', () => {
     ['agent --host h1', "required option '--address <ip>' not specified"],
     ['agent --host h1 --address 10.0.0.1 --nic eth0 --nic-hook xdp', "'xdp' is invalid"],
     ['dev up --hosts 0', 'from 1 to 1000'],
+    ['dev up --underlay ring', "'ring' is invalid"],
+    ['dev up --underlay-mtu 1279', 'from 1280 to 65535'],
     ['dev exec acme/web/a', "missing required argument 'command'"],
     ['dev kill', 'missing required argument'],
   ])("'%s' is not understood: one line, exit code 2", async (line, message) => {
@@ -63,6 +66,11 @@ describe('the command line', () => {
       const { code, stdout } = await megrez(`${leaf} --help`);
       expect([leaf, code, /Examples?:\n {2}\S/.test(stdout)]).toEqual([leaf, 0, true]);
     }
+  });
+
+  test('underlays are those that dev has', async () => {
+    const { stdout } = await megrez('dev up --help');
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(`(choices: ${underlays.map((kind) => `"${kind}"`).join(', ')}`);
   });
 
   test('--version', async () => expect(await megrez('--version')).toMatchObject({ code: 0, stdout: '0.1.0\n' }));

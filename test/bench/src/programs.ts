@@ -185,7 +185,8 @@ async function measureLookups(bench: Bench, mappings: number): Promise<readonly 
   const small = await timeLookup(bench);
   const spread = many(mappings);
   await fill(bench, spread);
-  await ask(bench, spread, few.mappings);
+  // The same questions as before, whose answers are in the caches: what is left is the map's own growth.
+  await ask(bench, few, few.mappings);
   const hot = await timeLookup(bench);
   await ask(bench, spread, spread.mappings);
   const cold = await timeLookup(bench);
@@ -194,7 +195,7 @@ async function measureLookups(bench: Bench, mappings: number): Promise<readonly 
   return [
     { name: 'parse and return (XDP)', unit: 'ns', megrez: small.floor_ns },
     { name: `${name}, ${of(few)}`, unit: 'ns', megrez: small.own_ns, target: { is: 'at most', value: 120 } },
-    { name: `${name}, ${of(spread)}, 1,000 of them asked for`, unit: 'ns', megrez: hot.own_ns },
+    { name: `${name}, ${of(spread)}, the same 1,000 asked for`, unit: 'ns', megrez: hot.own_ns },
     { name: `${name}, ${of(spread)} in ${spread.vnis.toLocaleString('en')} VNIs`, unit: 'ns', megrez: cold.own_ns },
     {
       name: 'lookup, growth without cache misses',

@@ -63,6 +63,15 @@ describe('apply', () => {
     expect(asked.filter(({ method }) => method.startsWith('create'))).toEqual([]);
   });
 
+  test('a service: as it is there, and with another port', async () => {
+    const file = ['kind: service', 'vpc: acme', 'subnet: web', 'name: shop', 'affinity: AFFINITY_CLIENT_IP', ''].join(
+      '\n',
+    );
+    expect(await apply(file)).toMatchObject({ code: 0, stdout: 'service acme/web/shop unchanged\n' });
+    const { code, stderr } = await apply(`${file}ports: [{ listen: 81, target: 8080, protocol: PROTOCOL_TCP }]\n`);
+    expect([code, stderr.includes('exists with another ports')]).toEqual([1, true]);
+  });
+
   test('what is no YAML, and no file', async () => {
     expect(await apply('kind: [')).toMatchObject({ code: 1, stdout: '' });
     const { code, stderr } = await megrez(`apply -f ${directory}/none`);
