@@ -1,6 +1,8 @@
+import { maps } from '@megrez/abi';
 import {
   type Change,
   Endpoint,
+  formatAddress,
   Protocol,
   parseAddress,
   Service,
@@ -195,11 +197,20 @@ const serviceDeletion = ({ service: { vni: of, subnetNumber, name } }: ServiceOb
   service: Service.create({ vni: of, subnetNumber, name }),
 });
 
-/** What a deletion says. */
-const deletionOf = ({ endpoint: { vni: of, subnetNumber, slot, ip, ip6 } }: EndpointObject): Change['object'] => ({
-  oneofKind: 'endpoint',
-  endpoint: Endpoint.create({ vni: of, subnetNumber, slot, ip, ip6 }),
-});
+/** What is said when it goes: each address by itself, the second one to those who hold its slot. */
+const deletionsOf = (known: Known, { endpoint }: EndpointObject): readonly Change['object'][] =>
+  addressesOf(endpoint).flatMap((ip, i) => {
+    const { vni: of, subnetNumber } = endpoint;
+    const slot = slotOf(of, ip);
+    const own = presenceOf(endpoint, host) !== 'elsewhere';
+    if (i > 0 && own && known.tables.get(`${of}/${subnetNumber}`)?.held[slot] !== 1) return [];
+    const said = Endpoint.create({ vni: of, subnetNumber, slot, ip: formatAddress(ip) });
+    return [{ oneofKind: 'endpoint' as const, endpoint: said }];
+  });
+
+/** Of the rows that more than one object may have. */
+const generationOf = ({ map, value }: Row): number =>
+  map === 'mappings' || map === 'endpoints' ? maps[map].value.decode(value).generation : 0;
 
 test('changes in batches, in any order, end where planning the whole ends', () => {
   fc.assert(
@@ -210,24 +221,34 @@ test('changes in batches, in any order, end where planning the whole ends', () =
       const intent = new Map<string, Change['object']>();
       const told = new Map<string, Change['object']>();
       const ifindexes = new Map<string, number>();
-      const dirty = new Map<string, Work>();
+      /** With the generation of what was told last. */
+      const dirty = new Map<string, readonly [Work, number]>();
       let generation = 0;
 
-      const apply = (work: Work): void => {
+      const mark = (work: Work, at: number): void => {
+        dirty.set(work.id, [mergeWork(dirty.get(work.id)?.[0], work), at]);
+      };
+      const apply = (work: Work, at: number): void => {
         const ifindex = ifindexes.get(work.id);
-        for (const key of keysOf(work, ifindex)) rows.delete(rowId(key));
+        for (const key of keysOf(work, ifindex)) {
+          const row = rows.get(rowId(key));
+          // A deletion takes nothing away that is newer than it.
+          if (row === undefined || (work.deleted && generationOf(row) > at)) continue;
+          rows.delete(rowId(key));
+        }
         for (const row of rowsOf(known, host, work)) rows.set(rowId(row), row);
       };
       const tell = (object: Change['object'], deleted: boolean, at: number): void => {
         if (deleted) told.delete(identity(object));
         else told.set(identity(object), object);
-        for (const work of note(known, host, { object, deleted, generation: at })) {
-          dirty.set(work.id, mergeWork(dirty.get(work.id), work));
-        }
+        for (const work of note(known, host, { object, deleted, generation: at })) mark(work, at);
+      };
+      const withdraw = (object: EndpointObject, at: number): void => {
+        for (const deletion of deletionsOf(known, object)) tell(deletion, true, at);
       };
       const tellEndpoint = (object: EndpointObject, at: number): void => {
         if (concerns(known, object)) tell(object, false, at);
-        else if (told.has(identity(object))) tell(deletionOf(object), true, at);
+        else if (told.has(identity(object))) withdraw(object, at);
       };
       const change = (object: Change['object'], deleted: boolean): void => {
         const before = told.get(identity(object));
@@ -236,7 +257,7 @@ test('changes in batches, in any order, end where planning the whole ends', () =
           object.oneofKind === 'endpoint' &&
           before?.oneofKind === 'endpoint' &&
           before.endpoint.ip6 !== object.endpoint.ip6;
-        if (other) tell(deletionOf(before), true, generation);
+        if (other) withdraw(before, generation);
         if (deleted) intent.delete(identity(object));
         else intent.set(identity(object), object);
         if (object.oneofKind === 'service') {
@@ -261,7 +282,7 @@ test('changes in batches, in any order, end where planning the whole ends', () =
             if (presenceOf(one.endpoint, host) === 'elsewhere') tellEndpoint(one, generation);
           }
         } else if (!deleted) tellEndpoint(object, generation);
-        else if (before?.oneofKind === 'endpoint' && !other) tell(deletionOf(before), true, generation);
+        else if (before?.oneofKind === 'endpoint' && !other) withdraw(before, generation);
       };
 
       for (const batch of batches) {
@@ -279,9 +300,9 @@ test('changes in batches, in any order, end where planning the whole ends', () =
           const own = known.endpoints.get(id);
           if (own === undefined) continue;
           const work: Work = { id, object: { oneofKind: 'endpoint', endpoint: own.endpoint }, deleted: false };
-          dirty.set(id, mergeWork(dirty.get(id), work));
+          mark(work, generation);
         }
-        for (const work of dirty.values()) apply(work);
+        for (const [work, at] of dirty.values()) apply(work, at);
         dirty.clear();
       }
 
