@@ -6,11 +6,14 @@ import type { EndpointWriter } from './provisioning/endpoint-writer';
 import type { Peers } from './relay/peers';
 import type { Session } from './relay/session';
 import type { Metrics } from './server/metrics';
+import type { ShardState } from './shards/state';
 
 /** What every part of one controller works on. */
 export interface Context {
   readonly store: Store;
   readonly mirror: Mirror;
+  /** Slots in motion, in step with the mirror. */
+  readonly shards: ShardState;
   /** Of this controller as a relay: random, new at each start. */
   readonly incarnation: string;
   /** Sessions of the agents connected here, by host. */

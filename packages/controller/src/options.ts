@@ -7,6 +7,15 @@ export interface LeaseOptions {
   readonly check_ms: number;
 }
 
+export interface ShardOptions {
+  /** Endpoints per second that slots on their way bring to their new owners, over the whole fleet. */
+  readonly move_entries_per_second: number;
+  /** A host that is detached for so long, and whose datapath its peers find silent, loses its slots. */
+  readonly dead_ms: number;
+  /** So does one that is detached for so long, whatever its datapath does. */
+  readonly unheard_ms: number;
+}
+
 export interface ControllerOptions {
   /** `host:port` (port 0 takes a free one) or `unix:/path`. */
   readonly listen: readonly string[];
@@ -19,6 +28,7 @@ export interface ControllerOptions {
   /** Where other controllers reach this one; the first of `listen` when absent. */
   readonly relayAddress?: string;
   readonly leases?: LeaseOptions;
+  readonly shards?: Partial<ShardOptions>;
   /** pino's level. */
   readonly log?: string;
   readonly version?: string;
@@ -33,3 +43,9 @@ export interface Controller {
 }
 
 export const default_leases: LeaseOptions = { soft_lease_ms: 5_000, hard_lease_ms: 10_000, check_ms: 60_000 };
+
+export const default_shards: ShardOptions = {
+  move_entries_per_second: 200_000,
+  dead_ms: 10_000,
+  unheard_ms: 30_000,
+};

@@ -1,12 +1,15 @@
-import { serveHttp } from '@megrez/health';
 import { randomUUID } from 'node:crypto';
 import { Server } from '@grpc/grpc-js';
+import { serveHttp } from '@megrez/health';
 import { parseCidr } from '@megrez/model';
 import { openStore } from '@megrez/store';
 import { type Logger, pino } from 'pino';
 import type { Context } from './context';
+import { campaign } from './leader/election';
+import { watchHealth } from './leader/health';
+import { lead } from './leader/lead';
 import { emptyMirror } from './mirror';
-import { type Controller, type ControllerOptions, default_leases } from './options';
+import { type Controller, type ControllerOptions, default_leases, default_shards } from './options';
 import { announce } from './presence';
 import { endpointWriter } from './provisioning/endpoint-writer';
 import { sweepHeld } from './provisioning/held';
@@ -19,6 +22,7 @@ import { listenAll } from './server/listen';
 import { createMetrics, exposeStore } from './server/metrics';
 import { addReflection } from './server/reflection';
 import { addServices } from './server/services';
+import { applyToShardState, emptyShardState } from './shards/state';
 import { type Closing, closing } from './support/closing';
 import { recentAddresses } from './support/recent';
 
@@ -55,6 +59,7 @@ const start = async (
   const watchers = createWatchers(log);
   const watch = await store.watch((batch) => {
     watchers.onBatch(mirror, batch);
+    applyToShardState(context.shards, batch);
     relay.onBatch(batch);
     metrics.watchBatches.inc();
     metrics.watchRevision.set(batch.revision);
@@ -88,6 +93,8 @@ const start = async (
   }
   const presence = await announce(store, log, incarnation, relayAddress);
   while (mirror.revision < presence.revision) await mirror.changed.next(1_000);
+  const shards = { ...default_shards, ...options.shards };
+  const leader = campaign(context, (term) => lead(context, term, watchHealth(context, shards), shards));
   const sweeps = [sweepHeld(context), sweepMoves(context)];
   // First of all when it closes: others see it go, its agents leave for another controller, its callers are told.
   parts.add('presence', async () => {
@@ -95,6 +102,7 @@ const start = async (
     health.close();
     watchers.close();
     for (const sweep of sweeps) sweep.stop();
+    await leader.close();
     await presence.close();
     await relay.close();
   });
@@ -114,6 +122,7 @@ const openContext = async (options: ControllerOptions, log: Logger, parts: Closi
   const context: Context = {
     store,
     mirror: emptyMirror(),
+    shards: emptyShardState(),
     incarnation: randomUUID(),
     sessions: new Map(),
     peers,

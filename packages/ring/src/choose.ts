@@ -1,10 +1,10 @@
-import { type Code, MegrezError } from '@megrez/model';
+import { type Code, MegrezError, type SlotTable } from '@megrez/model';
 import type { PlaceOptions } from './place';
 import { type PlaceHost, preference } from './preference';
 
 /**
- * The owner hosts, by name: the pinned, then (unless rebalancing) present owners, then the ring's order; among those
- * of one kind a host in the zone with fewest owners so far goes first.
+ * The owner hosts, by name: the pinned, then (unless rebalancing) present owners, those first that hold most, then the
+ * ring's order; among those of one kind a host in the zone with fewest owners so far goes first.
  */
 export const choose = (options: PlaceOptions): readonly PlaceHost[] => {
   const { vni, subnet, hosts, table, rebalance = false } = options;
@@ -13,7 +13,7 @@ export const choose = (options: PlaceOptions): readonly PlaceHost[] => {
   const count = ownerCount(options, eligible.length);
   const order = preference(`${vni}/${subnet}`, eligible);
   const byName = new Map(eligible.map((host) => [host.name, host]));
-  const present = new Set(rebalance ? [] : table?.owners.map((owner) => owner.host));
+  const held = rebalance ? new Map<string, number>() : holdings(table);
 
   const owners: PlaceHost[] = [];
   const take = (names: readonly string[]): void => {
@@ -26,9 +26,19 @@ export const choose = (options: PlaceOptions): readonly PlaceHost[] => {
     }
   };
   take(pinned);
-  take(order.filter((name) => present.has(name)));
+  take(order.filter((name) => held.has(name)).sort((a, b) => (held.get(b) ?? 0) - (held.get(a) ?? 0)));
   take(order);
   return owners.sort((a, b) => (a.name < b.name ? -1 : 1));
+};
+
+/** Slots per owner host; of a new table nobody holds any. */
+const holdings = (table: SlotTable | undefined): ReadonlyMap<string, number> => {
+  const held = new Map(table?.owners.map(({ host }): [string, number] => [host, 0]));
+  for (const { owner } of table?.slots.flatMap(({ holders }) => holders) ?? []) {
+    const host = table?.owners[owner]?.host ?? '';
+    held.set(host, (held.get(host) ?? 0) + 1);
+  }
+  return held;
 };
 
 const refuse = (options: PlaceOptions, code: Code, reason: string, message: string): MegrezError =>

@@ -4,7 +4,7 @@ import { type Cluster, startCluster } from '../testing/cluster';
 describe('vpcs and subnets', () => {
   let cluster: Cluster;
   beforeAll(async () => {
-    cluster = await startCluster();
+    cluster = await startCluster({ lead: false });
   });
   afterAll(() => cluster.close());
   afterEach(async () => {

@@ -11,7 +11,7 @@ describe('a changed slot table', () => {
   let cluster: Cluster;
   let store: Store;
   beforeAll(async () => {
-    cluster = await startCluster({ hosts: 4 });
+    cluster = await startCluster({ lead: false, hosts: 4 });
     store = await openStore({ endpoints: [cluster.etcd.endpoint] });
     await startAcme(cluster.api, { bouncers: 2, bouncerHosts: ['h1', 'h2'] });
     for (let n = 0; n < 40; n += 1) {
@@ -105,7 +105,7 @@ describe('a slot in motion', () => {
   let cluster: Cluster;
   let store: Store;
   beforeAll(async () => {
-    cluster = await startCluster({ hosts: 4 });
+    cluster = await startCluster({ lead: false, hosts: 4 });
     store = await openStore({ endpoints: [cluster.etcd.endpoint] });
     await startAcme(cluster.api, { bouncers: 1, bouncerHosts: ['h2'] });
     for (let n = 0; n < 20; n += 1) await cluster.api.call('createEndpoint', { ...web, name: `e${n}`, host: 'h1' });

@@ -21,6 +21,7 @@ import type { Watchers } from '../provisioning/watch';
 import type { Relay } from '../relay/relay';
 import { relayHandlers } from '../relay/serve-relay';
 import { serveSession } from '../relay/serve-session';
+import { shardHandlers, shardStreams } from '../shards/service';
 import { toStatus } from './errors';
 import { type Handler, unary } from './rpc';
 
@@ -51,7 +52,7 @@ const provisioning = {
 export const addServices = (server: Server, context: Context, relay: Relay, watchers: Watchers): void => {
   add(server, context, provisioningServiceDefinition, provisioning, { watch: watchers.serve });
   add(server, context, lookupServiceDefinition, { resolve });
-  add(server, context, shardServiceDefinition, {});
+  add(server, context, shardServiceDefinition, shardHandlers, shardStreams(context));
   add(server, context, relayServiceDefinition, relayHandlers);
   server.addService(nodeServiceDefinition, { session: serveSession(context, relay) });
 };

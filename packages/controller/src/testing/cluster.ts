@@ -1,4 +1,6 @@
 /** A real etcd, real controllers and protocol peers for agents, for specs; everything goes with `close`. */
+import { LeaderRecord } from '@megrez/model';
+import { keys, openStore } from '@megrez/store';
 import { type Etcd, type EtcdOptions, startEtcd } from '@megrez/store/testing';
 import { type Controller, type ControllerOptions, startController } from '../index';
 import { type Api, connectApi } from './api';
@@ -22,10 +24,13 @@ export const startCluster = async ({
   hosts = 3,
   controllers = 1,
   etcd: options = {},
+  lead = true,
 }: {
   hosts?: number;
   controllers?: number;
   etcd?: EtcdOptions;
+  /** False: a leader that does nothing holds the key, so that tables are what a spec writes. */
+  lead?: boolean;
 } = {}): Promise<Cluster> => {
   const etcd = await startEtcd(options);
   const running: Controller[] = [];
@@ -68,6 +73,7 @@ export const startCluster = async ({
     },
   };
   try {
+    if (!lead) await holdLeaderKey(etcd);
     for (let n = 0; n < controllers; n += 1) await cluster.controller();
     for (let n = 1; n <= hosts; n += 1) await cluster.peer(n);
   } catch (error) {
@@ -77,7 +83,13 @@ export const startCluster = async ({
   return cluster;
 };
 
-const passing = ['/megrez/v1/sessions/', '/megrez/v1/relays/'];
+const holdLeaderKey = async ({ endpoint }: Etcd): Promise<void> => {
+  const store = await openStore({ endpoints: [endpoint] });
+  await store.txn([], [{ kind: 'put', key: keys.leader(), value: LeaderRecord.create({ incarnation: 'spec' }) }]);
+  await store.close();
+};
+
+const passing = ['/megrez/v1/sessions/', '/megrez/v1/relays/', '/megrez/v1/leader'];
 
 const dump = async (endpoint: string): Promise<Record<string, string>> => {
   const encode = (text: string): string => Buffer.from(text).toString('base64');
