@@ -3,6 +3,7 @@ import {
   type Change,
   Endpoint,
   formatAddress,
+  Service,
   type SlotTable,
   type Subnet,
   type Vpc,
@@ -52,6 +53,12 @@ export const endpointDeletion = (
   });
   return make({ oneofKind: 'endpoint', endpoint }, revision, true);
 };
+
+export const serviceChange = ({ value, revision }: Stored<Service>): Change =>
+  make({ oneofKind: 'service', service: { ...value, meta: meta(value, revision) } }, revision, false);
+
+export const serviceDeletion = (vni: number, subnetNumber: number, name: string, revision: number): Change =>
+  make({ oneofKind: 'service', service: Service.create({ vni, subnetNumber, name }) }, revision, true);
 
 const make = (object: Change['object'], generation: number, deleted: boolean): Change => ({
   generation,

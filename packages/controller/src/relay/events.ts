@@ -29,6 +29,8 @@ export type HostEvent =
       readonly own: 'came' | 'left' | 'no';
       readonly context: SubnetContext | undefined;
     }
+  /** `key` is the subnet's. */
+  | { readonly kind: 'service'; readonly key: string; readonly change: Change }
   | { readonly kind: 'vpc'; readonly vni: number; readonly change: Change }
   | { readonly kind: 'subnet'; readonly key: string; readonly vni: number; readonly change: Change }
   | {

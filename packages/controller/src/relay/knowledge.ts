@@ -6,13 +6,17 @@ import type { DividersContext, HostEvent, SubnetContext } from './events';
 /** Something to read of the store before later changes may be sent. */
 export type Load =
   | { readonly kind: 'snapshot' }
-  /** The content of slots, as of a revision: to be held from now on, or (lost) no longer. */
+  /**
+   * The content of slots, as of a revision: to be held from now on, or (lost) no longer; with the subnet's services if these
+   * are the first. Of the last it forgets them by itself.
+   */
   | {
       readonly kind: 'slots';
       readonly key: string;
       readonly slots: ReadonlySet<number>;
       readonly revision: number;
       readonly lost: boolean;
+      readonly services: boolean;
     };
 
 export type Step =
@@ -27,6 +31,8 @@ export interface Knowledge {
   /** Was the host told of the table (and of its subnet), or must it be? */
   knows(table: string): boolean;
   knowsVpc(vni: number): boolean;
+  /** Does the host hold slots of the table? */
+  holds(table: string): boolean;
   /** Does the host hold slots of the VPC's dividers, and so know all its subnets? */
   divides(vni: number): boolean;
   /** Does the host hold the endpoint as its own? */
@@ -187,10 +193,16 @@ export const knowledge = (host: string): Knowledge => {
     if (told.has(key) && context !== undefined) told.set(key, context);
     // Endpoints that came up to the floor are told by nothing else, be the table ever so new.
     if (gained.size > 0 && (!event.fresh || revision <= floor)) {
-      steps.push({ kind: 'load', load: { kind: 'slots', key, slots: gained, revision: pin, lost: false } });
+      steps.push({
+        kind: 'load',
+        load: { kind: 'slots', key, slots: gained, revision: pin, lost: false, services: before.size === 0 },
+      });
     }
     if (lost.size > 0) {
-      steps.push({ kind: 'load', load: { kind: 'slots', key, slots: lost, revision: pin, lost: true } });
+      steps.push({
+        kind: 'load',
+        load: { kind: 'slots', key, slots: lost, revision: pin, lost: true, services: false },
+      });
     }
     return [...steps, ...release(key, revision).map(change)];
   };
@@ -218,6 +230,7 @@ export const knowledge = (host: string): Knowledge => {
     if (event.kind === 'endpoint') return endpoint(event, revision, floor);
     if (event.kind === 'table') return table(event, revision, floor);
     if (event.kind === 'dividers') return dividersTable(event, revision);
+    if (event.kind === 'service') return revision > floor && held.has(event.key) ? [change(event.change)] : [];
     if (event.kind === 'vpc') return vpcs.has(event.vni) ? [change(event.change)] : [];
     // The deletion of a subnet goes with its table's.
     return told.has(event.key) && !event.change.deleted ? [change(event.change)] : [];
@@ -227,6 +240,7 @@ export const knowledge = (host: string): Knowledge => {
     knows: (key) =>
       isDividers(key) ? dividers.has(vniOf(key)) || needsDividers(vniOf(key)) : told.has(key) || needs(key),
     knowsVpc: (vni) => vpcs.has(vni),
+    holds: (key) => held.has(key),
     divides,
     owns: (subnet, ip) => own.get(subnet)?.has(ip) ?? false,
     add,

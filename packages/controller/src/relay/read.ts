@@ -1,7 +1,7 @@
 import { addressHex, type Change, type Endpoint, parseAddress } from '@megrez/model';
 import { type Entry, type Prefix, prefixes, type RangeResult, type Store } from '@megrez/store';
 import { dividersKey, type Mirror, subnetKey } from '../mirror';
-import { endpointChange, endpointDeletion } from './changes';
+import { endpointChange, endpointDeletion, serviceChange } from './changes';
 import { type Knowledge, type Load, slotsHeld } from './knowledge';
 import { dividersContext, subnetContext } from './route';
 
@@ -54,7 +54,8 @@ async function* readSnapshot(store: Store, mirror: Mirror, session: Reader): Asy
   }
   for (const view of views) {
     const { vni, subnet } = view.value;
-    if (subnet === 0) continue;
+    if (subnet === 0 || slotsHeld(view, host).size === 0) continue;
+    yield* readServices(store, vni, subnet, first.revision);
     for await (const entries of slotEntries(store, vni, subnet, slotsHeld(view, host), first.revision)) {
       const others = entries.filter(({ value }) => !know.owns(subnetKey(vni, subnet), firstAddress(value)));
       yield others.map(endpointChange);
@@ -77,6 +78,7 @@ async function* readSlots(
   { know }: Reader,
 ): AsyncGenerator<readonly Change[]> {
   const [vni = 0, subnet = 0] = load.key.split('/').map(Number);
+  if (load.services) yield* readServices(store, vni, subnet, load.revision);
   for await (const entries of slotEntries(store, vni, subnet, load.slots, load.revision)) {
     if (!load.lost) {
       yield entries.map(endpointChange);
@@ -87,6 +89,15 @@ async function* readSlots(
       endpointDeletion({ vni, subnet, slot: slotOfPath(path), ip: lastPart(path), revision: load.revision }),
     );
   }
+}
+
+async function* readServices(
+  store: Store,
+  vni: number,
+  subnet: number,
+  revision: number,
+): AsyncGenerator<readonly Change[]> {
+  for await (const entries of pages(store, prefixes.services(vni, subnet), revision)) yield entries.map(serviceChange);
 }
 
 async function* slotEntries(

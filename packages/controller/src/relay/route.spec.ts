@@ -1,4 +1,4 @@
-import { addressHex, type Change, Endpoint, parseAddress, type SlotTable, Subnet, Vpc } from '@megrez/model';
+import { addressHex, type Change, Endpoint, parseAddress, Service, type SlotTable, Subnet, Vpc } from '@megrez/model';
 import { place, slotOf } from '@megrez/ring';
 import { type Key, keys, type WatchEvent } from '@megrez/store';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -60,7 +60,7 @@ describe('routing', () => {
       const told = steps.map((step) => {
         if (step.kind === 'change') return brief(step.change);
         return step.load.kind === 'slots'
-          ? `${step.load.lost ? 'unload' : 'load'} ${step.load.slots.size}`
+          ? `${step.load.lost ? 'unload' : 'load'} ${step.load.slots.size}${step.load.services ? ' and services' : ''}`
           : 'snapshot';
       });
       if (told.length > 0) out[host] = told;
@@ -116,7 +116,7 @@ describe('routing', () => {
       h1: ['+table 3'],
       h2: ['unload 256', ...farewell(3)],
       h3: ['+table 3'],
-      h4: ['+vpc 1', '+table 3', '+subnet 1', 'load 256'],
+      h4: ['+vpc 1', '+table 3', '+subnet 1', 'load 256 and services'],
     });
   });
 
@@ -154,7 +154,7 @@ describe('routing', () => {
     expect(send([...created('h1', 2), ...changed])).toEqual({
       h1: [...context(1), '+endpoint 2', '+vpc 3', '+subnet 4', '+table 5'],
       h2: ['+endpoint 2', '+vpc 3', '+subnet 4', 'unload 256', '-subnet 5', '-table 5', '-vpc 5'],
-      h3: ['+vpc 3', '+table 5', '+subnet 4', 'load 256'],
+      h3: ['+vpc 3', '+table 5', '+subnet 4', 'load 256 and services'],
     });
   });
 
@@ -164,6 +164,28 @@ describe('routing', () => {
       h1: [...context(4), '+endpoint 5'],
       h2: expect.arrayContaining([...context(4), '+endpoint 5']),
     });
+  });
+
+  const shop = keys.service(vni, 1, 'shop');
+  const service = (r: number): WatchEvent =>
+    put(shop, Service.create({ vpc: 'acme', subnet: 'web', name: 'shop', vni, subnetNumber: 1 }), r);
+
+  it('tells services to the holders of slots of their subnet, nobody else', () => {
+    send([...base(1, 'h2', 'h3'), ...created('h1', 2)]);
+    expect(send([service(3)])).toEqual({ h2: ['+service 3'], h3: ['+service 3'] });
+    // Who comes to hold some is given all of them, and later changes behind that; who holds none forgets them by itself.
+    expect(send([put(keys.slots(vni, 1), table('h3', 'h4'), 4), service(5)])).toEqual({
+      h1: ['+table 4'],
+      h2: ['unload 256', ...farewell(4)],
+      h3: ['+table 4', '+service 5'],
+      h4: ['+vpc 1', '+table 4', '+subnet 1', 'load 256 and services', '+service 5'],
+    });
+    expect(send([remove(shop as Key<never>, 6)])).toEqual({ h3: ['-service 6'], h4: ['-service 6'] });
+  });
+
+  it('tells the services of a table that came with them after a compaction', () => {
+    const events = [...base(4, 'h2'), service(5)].sort((a, b) => (a.path < b.path ? -1 : 1));
+    expect(send(events, true)).toEqual({ h2: [...context(4), '+service 5'] });
   });
 
   const dividers = (r: number, ...owners: string[]): WatchEvent => put(keys.slots(vni, 0), tableOf(0, ...owners), r);
@@ -202,7 +224,7 @@ describe('routing', () => {
     expect(send([put(keys.slots(vni, 1), stub(1, 'h2'), 2)])).toEqual({
       h2: ['+table 2', 'unload 256'],
       h3: ['+table 2'],
-      h4: ['+vpc 1', '+table 2', '+subnet 1', 'load 256'],
+      h4: ['+vpc 1', '+table 2', '+subnet 1', 'load 256 and services'],
     });
     expect(send([put(keys.slots(vni, 0), stub(0, 'h3'), 3)])).toEqual({
       h3: ['+table 3', '-subnet 3', '-table 3'],

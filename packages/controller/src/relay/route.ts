@@ -1,8 +1,16 @@
-import { addressFromHex, type Change, Endpoint } from '@megrez/model';
+import { addressFromHex, type Change, Endpoint, Service } from '@megrez/model';
 import { slotOf } from '@megrez/ring';
 import { type ParsedKey, parseKey, type WatchBatch, type WatchEvent } from '@megrez/store';
 import { applyToMirror, dividersKey, type Mirror, subnetKey } from '../mirror';
-import { endpointChange, endpointDeletion, subnetChange, tableChange, vpcChange } from './changes';
+import {
+  endpointChange,
+  endpointDeletion,
+  serviceChange,
+  serviceDeletion,
+  subnetChange,
+  tableChange,
+  vpcChange,
+} from './changes';
 import type { DividersContext, HostEvent, HostEvents, SubnetContext } from './events';
 
 /** A host connected to this relay, as far as routing looks at it. */
@@ -12,6 +20,8 @@ export interface Listener {
   /** Must it know the table, or was it told of it? By subnetKey, 0 for dividers. */
   knows(table: string): boolean;
   knowsVpc(vni: number): boolean;
+  /** Does it hold slots of the table? */
+  holds(table: string): boolean;
 }
 
 interface Parsed {
@@ -191,7 +201,7 @@ interface Telling {
   readonly last: (() => void)[];
 }
 
-/** VPCs, subnets and tables: looked at before the mirror takes them in; what is returned is told after that. */
+/** VPCs, subnets, services and tables: looked at before the mirror takes them in; what is returned is told after that. */
 const contextEvents = (
   mirror: Mirror,
   event: WatchEvent,
@@ -223,6 +233,23 @@ const contextEvents = (
       if (deleted) last.push(say);
       else say();
     };
+  }
+  if (key.kind === 'service') {
+    const change =
+      event.value === undefined
+        ? serviceDeletion(key.vni, key.subnet, key.name, revision)
+        : serviceChange({ value: Service.fromBinary(event.value), revision });
+    const name = subnetKey(key.vni, key.subnet);
+    // Behind the tables of the same revision: a new one brings nothing but what comes with it.
+    last.push(() => {
+      const holders = mirror.tables.get(name)?.slotsOf;
+      tell((listener, host) => listener.holds(name) || holders?.has(host) === true, {
+        kind: 'service',
+        key: name,
+        change,
+      });
+    });
+    return undefined;
   }
   if (key.kind !== 'slots') return undefined;
   const name = subnetKey(key.vni, key.subnet);

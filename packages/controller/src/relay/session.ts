@@ -17,8 +17,9 @@ import { SessionEnded } from './session-ended';
 
 /** A batch is at most this heavy, so that no message is too large; of a load one batch is under way at a time. */
 const page_weight = 4_000;
-/** A table has 256 slots. */
-const weightOf = ({ object }: Change): number => (object.oneofKind === 'table' ? 32 : 2);
+/** A table has 256 slots, a service 1,021 buckets. */
+const weightOf = ({ object }: Change): number =>
+  object.oneofKind === 'table' ? 32 : object.oneofKind === 'service' ? 16 : 2;
 /** A session that leaves more than this unacknowledged, or waiting behind a load, is ended and resynchronises. */
 const queue_limit = 50_000;
 
@@ -84,6 +85,10 @@ export class Session implements Listener {
 
   knowsVpc(vni: number): boolean {
     return this.know.knowsVpc(vni);
+  }
+
+  holds(table: string): boolean {
+    return this.know.holds(table);
   }
 
   /** The first thing a session does: everything the host must know, from one revision. */

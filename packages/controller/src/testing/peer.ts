@@ -8,6 +8,7 @@ import {
   type Failure,
   Hello,
   nodeServiceDefinition,
+  type Service,
   type SessionRequest,
   type SessionResponse,
   type SlotTable,
@@ -35,6 +36,8 @@ export interface Peer {
   readonly tables: Map<string, Kept<SlotTable>>;
   /** By `<vni>/<subnet>/<ip>`. */
   readonly endpoints: Map<string, Kept<Endpoint>>;
+  /** By `<vni>/<subnet>/<name>`; gone with the last slot that the host holds. */
+  readonly services: Map<string, Kept<Service>>;
   /** Every Batch received, in order. */
   readonly batches: Batch[];
   readonly snapshots: number;
@@ -61,6 +64,7 @@ export const connectPeer = async (options: PeerOptions): Promise<Peer> => {
   const subnets = new Map<string, Kept<Subnet>>();
   const tables = new Map<string, Kept<SlotTable>>();
   const endpoints = new Map<string, Kept<Endpoint>>();
+  const services = new Map<string, Kept<Service>>();
   const batches: Batch[] = [];
   const counts = { snapshots: 0 };
   const waiters = new Set<{ condition: () => boolean; resolve: () => void }>();
@@ -76,10 +80,18 @@ export const connectPeer = async (options: PeerOptions): Promise<Peer> => {
     if (deleted) map.delete(key);
     else map.set(key, { generation, value });
   };
+  const holds = (table: string): boolean => {
+    const value = tables.get(table)?.value;
+    const owner = value?.owners.findIndex(({ host }) => host === options.host);
+    return value?.slots.some(({ holders }) => holders.some((holder) => holder.owner === owner)) ?? false;
+  };
   const failuresOf = (change: Change): Failure[] => {
     const refused = change.deleted ? undefined : options.refuse?.(change);
-    if (refused === undefined || change.object.oneofKind !== 'endpoint') return [];
-    const { vni, subnetNumber, ip } = change.object.endpoint;
+    const { object } = change;
+    const refusable = object.oneofKind === 'endpoint' ? object.endpoint : undefined;
+    const about = object.oneofKind === 'service' ? object.service : refusable;
+    if (refused === undefined || about === undefined) return [];
+    const { vni, subnetNumber, ip } = about;
     return [{ generation: change.generation, vni, subnetNumber, ip, ...refused }];
   };
   const take = (change: Change): Failure[] => {
@@ -90,7 +102,21 @@ export const connectPeer = async (options: PeerOptions): Promise<Peer> => {
     if (object.oneofKind === 'subnet') {
       apply(subnets, `${object.subnet.vni}/${object.subnet.number}`, change, object.subnet);
     }
-    if (object.oneofKind === 'table') apply(tables, `${object.table.vni}/${object.table.subnet}`, change, object.table);
+    if (object.oneofKind === 'table') {
+      const { vni, subnet } = object.table;
+      apply(tables, `${vni}/${subnet}`, change, object.table);
+      if (holds(`${vni}/${subnet}`)) return [];
+      for (const [key, { value }] of services) {
+        if (value.vni === vni && value.subnetNumber === subnet) services.delete(key);
+      }
+    }
+    if (object.oneofKind === 'service') {
+      const { vni, subnetNumber, name } = object.service;
+      const subnet = `${vni}/${subnetNumber}`;
+      if (!change.deleted && !holds(subnet)) throw new Error(`service ${name} is no business of ${options.host}`);
+      named.add(`${subnet}/${name}`);
+      apply(services, `${subnet}/${name}`, change, object.service);
+    }
     if (object.oneofKind === 'endpoint') {
       const { vni, subnetNumber, ip } = object.endpoint;
       const subnet = `${vni}/${subnetNumber}`;
@@ -122,7 +148,9 @@ export const connectPeer = async (options: PeerOptions): Promise<Peer> => {
     const failures = batch.changes.flatMap(take);
     if (batch.snapshotEnd) {
       counts.snapshots += 1;
-      for (const key of endpoints.keys()) if (!named.has(key)) endpoints.delete(key);
+      for (const map of [endpoints, services]) {
+        for (const key of map.keys()) if (!named.has(key)) map.delete(key);
+      }
     }
     acknowledge(batch.sequence, failures);
     for (const waiter of waiters) {
@@ -194,6 +222,7 @@ export const connectPeer = async (options: PeerOptions): Promise<Peer> => {
     subnets,
     tables,
     endpoints,
+    services,
     batches,
     get snapshots() {
       return counts.snapshots;
