@@ -404,6 +404,11 @@ struct attachment {
 	__u64 until;
 };
 
+/* What an ICMP error quotes. */
+struct quote {
+	__u8 bytes[68];
+};
+
 /* When the endpoint's next ask is due, and the next ICMP error to it (generic cell rate algorithm). */
 struct budget {
 	__u64 due;

@@ -87,54 +87,57 @@ static __always_inline __be16 fold(__u64 sum)
 	return ~sum;
 }
 
-/* The sum over the quoted bytes of the frame, whose number is left in `quoted`; negative: too short. */
-static __always_inline __s64 sum_quote(struct __sk_buff *skb, __u32 *quoted)
+/* Copies what is quoted of the frame; the number of bytes, 0 when it is too short. */
+static __always_inline __u32 load_quote(struct __sk_buff *skb, __u8 *quote)
 {
-	struct view view = view_of_headers(skb, sizeof(struct ethhdr) + QUOTE_MAX);
-	__be32 *quote = at(&view, sizeof(struct ethhdr), QUOTE_MAX);
-
-	*quoted = QUOTE_MAX;
-	if (quote)
-		return bpf_csum_diff(NULL, 0, quote, QUOTE_MAX, 0);
-	*quoted = QUOTE_TCP;
-	quote = at(&view, sizeof(struct ethhdr), QUOTE_TCP);
-	if (quote)
-		return bpf_csum_diff(NULL, 0, quote, QUOTE_TCP, 0);
-	*quoted = QUOTE_MIN;
-	quote = at(&view, sizeof(struct ethhdr), QUOTE_MIN);
-	return quote ? bpf_csum_diff(NULL, 0, quote, QUOTE_MIN, 0) : -1;
+	if (!bpf_skb_load_bytes(skb, sizeof(struct ethhdr), quote, QUOTE_MAX))
+		return QUOTE_MAX;
+	if (!bpf_skb_load_bytes(skb, sizeof(struct ethhdr), quote, QUOTE_TCP))
+		return QUOTE_TCP;
+	return bpf_skb_load_bytes(skb, sizeof(struct ethhdr), quote, QUOTE_MIN) ? 0 : QUOTE_MIN;
 }
 
 /*
- * `skb` is a bare IPv4 frame of the endpoint at `port`. What is behind the quote stays in the packet, beyond the length
- * that its header states.
+ * Room for the error's head before the quote. A packet that is long enough keeps its length, or the error about one that
+ * fills the endpoint's MTU would not get back; what is behind the quote stays, beyond the length that the header states.
  */
+static __always_inline bool make_error_room(struct __sk_buff *skb, const __u8 *quote, __u32 quoted)
+{
+	if (quoted == QUOTE_MAX && skb->len >= sizeof(struct ethhdr) + ERROR_ROOM + QUOTE_MAX)
+		return !bpf_skb_store_bytes(skb, sizeof(struct ethhdr) + ERROR_ROOM, quote, QUOTE_MAX, 0);
+	return !bpf_skb_adjust_room(skb, ERROR_ROOM, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+}
+
+/* `skb`, a bare IPv4 frame of the endpoint at `port`, becomes the error. */
 __noinline int error_ip4(struct __sk_buff *skb, const struct port *port, const struct error *error)
 {
 	struct icmp_error icmp = {};
 	struct iphdr ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_ICMP };
 	static const __u8 gateway_mac[6] = GATEWAY_MAC;
+	struct quote *quote;
 	struct ethhdr *eth;
 	struct view view;
-	__u32 quoted;
+	__u32 quoted, zero = 0;
 	__s64 sum;
 
-	if (!port || !error)
+	quote = bpf_map_lookup_elem(&quote_copy, &zero);
+	if (!port || !error || !quote)
 		return VERDICT_KERNEL;
-	sum = sum_quote(skb, &quoted);
-	if (sum < 0)
+	__builtin_memset(quote, 0, sizeof(*quote));
+	quoted = load_quote(skb, quote->bytes);
+	if (!quoted)
 		return error->refused;
 	icmp.type = error->type;
 	icmp.code = error->code;
 	icmp.mtu = bpf_htons(error->mtu);
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)quote->bytes, QUOTE_MAX, 0);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&icmp, sizeof(icmp), sum);
 	icmp.checksum = fold(sum);
 	ip.tot_len = bpf_htons(ERROR_ROOM + quoted);
 	ip.saddr = address_to_ip4(&port->ip4.gateway);
 	ip.daddr = address_to_ip4(&port->ip4.ip);
 	ip.check = ip4_checksum(&ip);
-	if (bpf_skb_adjust_room(skb, ERROR_ROOM, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
-	    bpf_skb_store_bytes(skb, sizeof(*eth), &ip, sizeof(ip), 0) ||
+	if (!make_error_room(skb, quote->bytes, quoted) || bpf_skb_store_bytes(skb, sizeof(*eth), &ip, sizeof(ip), 0) ||
 	    bpf_skb_store_bytes(skb, sizeof(*eth) + sizeof(ip), &icmp, sizeof(icmp), 0))
 		return VERDICT_KERNEL;
 	view = view_of_skb(skb);

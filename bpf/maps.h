@@ -154,6 +154,13 @@ struct {
 	__type(value, struct path);
 } path_copy SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct quote);
+} quote_copy SEC(".maps");
+
 /* Written by the datapath alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -74,7 +74,9 @@ const error = (type: number, code: number, next: number, packet: Buffer): Buffer
   const quote = [68, 40, 28].find((length) => packet.length >= length) ?? 0;
   const message = icmpError(type, code, next, packet.subarray(0, quote));
   const head = ip({ from: gateway, to: addresses.a, protocol: 1, payload: message });
-  return Buffer.concat([ethernet(gatewayMac, macOf('a'), ethertype.ip4, head), packet.subarray(quote)]);
+  // A packet that is long enough keeps its length, and what is not written over.
+  const rest = packet.length >= head.length && quote === 68 ? packet.subarray(head.length) : packet.subarray(quote);
+  return Buffer.concat([ethernet(gatewayMac, macOf('a'), ethertype.ip4, head), rest]);
 };
 const dropped = { action: 'drop' } as const;
 

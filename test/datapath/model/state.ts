@@ -48,7 +48,7 @@ export interface Owners {
 export interface Path {
   readonly vni: number;
   readonly ip: Address;
-  state: 'asked' | 'told' | 'none';
+  state: 'asked' | 'told' | 'none' | 'service';
   host: Address;
   asked: Address;
   generation: bigint;

@@ -1,6 +1,6 @@
 // Generated from the BTF of bpf/ (npm run generate). Do not edit.
 import { u32 } from '../bytes';
-import { attachmentSize, backendKeySize, backendSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBackend, decodeBackendKey, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeFlow, decodeFlowKey, decodeHeard, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeQuota, decodeRoute, decodeRouteKey, decodeServiceAddress, decodeServicePort, decodeServicePortKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBackend, encodeBackendKey, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeFlow, encodeFlowKey, encodeHeard, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeQuota, encodeRoute, encodeRouteKey, encodeServiceAddress, encodeServicePort, encodeServicePortKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, flowKeySize, flowSize, heardSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, quotaSize, routeKeySize, routeSize, serviceAddressSize, servicePortKeySize, servicePortSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
+import { attachmentSize, backendKeySize, backendSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBackend, decodeBackendKey, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeFlow, decodeFlowKey, decodeHeard, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeQuota, decodeQuote, decodeRoute, decodeRouteKey, decodeServiceAddress, decodeServicePort, decodeServicePortKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBackend, encodeBackendKey, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeFlow, encodeFlowKey, encodeHeard, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeQuota, encodeQuote, encodeRoute, encodeRouteKey, encodeServiceAddress, encodeServicePort, encodeServicePortKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, flowKeySize, flowSize, heardSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, quotaSize, quoteSize, routeKeySize, routeSize, serviceAddressSize, servicePortKeySize, servicePortSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
 
 /** Every map of the object, by its name there. */
 export const maps = {
@@ -51,6 +51,12 @@ export const maps = {
     max_entries: 16384,
     key: { size: portKeySize, encode: encodePortKey, decode: decodePortKey },
     value: { size: budgetSize, encode: encodeBudget, decode: decodeBudget },
+  },
+  quote_copy: {
+    type: 'percpu_array',
+    max_entries: 1,
+    key: u32,
+    value: { size: quoteSize, encode: encodeQuote, decode: decodeQuote },
   },
   quotas: {
     type: 'lru_hash',

@@ -369,6 +369,26 @@ export const decodeBudget = (buffer: Buffer, offset = 0): Budget => ({
   error_due: buffer.readBigUInt64LE(offset + 8),
 });
 
+export interface Quote {
+  readonly bytes: Uint8Array;
+}
+
+export const quoteSize = 68;
+
+const writeQuote = (buffer: Buffer, offset: number, value: Quote): void => {
+  writeBytes(buffer, offset, value.bytes, 68);
+};
+
+export const encodeQuote = (value: Quote): Buffer => {
+  const buffer = zeroed(68);
+  writeQuote(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeQuote = (buffer: Buffer, offset = 0): Quote => ({
+  bytes: readBytes(buffer, offset, 68),
+});
+
 export interface Quota {
   readonly pinned_at: bigint;
   readonly flows: number;
