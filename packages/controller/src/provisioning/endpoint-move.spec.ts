@@ -1,5 +1,6 @@
 import type { Change, Endpoint } from '@megrez/model';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Api } from '../testing/api';
 import { type Cluster, startAcme, startCluster } from '../testing/cluster';
 import type { Peer } from '../testing/peer';
 
@@ -138,7 +139,7 @@ describe('moving an endpoint', () => {
 
   it('is one when many ask for it at once', async () => {
     const apis = cluster.controllers.map((controller) => cluster.apiOf(controller));
-    const calls = Array.from({ length: 6 }, (_, n) => apis[n % 2]?.call('moveEndpoint', { ...a, host: 'h2' }));
+    const calls = Array.from({ length: 6 }, (_, n) => (apis[n % 2] as Api).call('moveEndpoint', { ...a, host: 'h2' }));
     for (const moved of await Promise.all(calls))
       expect(moved).toMatchObject({ host: 'h2', movingTo: '', movedFrom: '' });
   });
