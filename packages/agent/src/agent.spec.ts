@@ -273,6 +273,10 @@ test('an endpoint of both families has both in its namespace and in the kernel; 
     ['10.0.1.7', ip6],
   ]);
   expect(await tombstones()).toEqual(['10.0.1.8 is gone']);
+  // The second address of an endpoint that was here before is withdrawn late.
+  await second.send([endpointDeletion(ip6, 9)]);
+  expect(await addresses('endpoints')).toEqual(['10.0.1.7', ip6]);
+  expect(await tombstones()).toEqual(['10.0.1.8 is gone']);
   await second.send([endpointDeletion('10.0.1.7', 20, other.address)]);
   expect([await addresses('endpoints'), await addresses('mappings')]).toEqual([[], []]);
   expect(await tombstones()).toEqual(['10.0.1.7 went to 192.0.2.2', '10.0.1.8 is gone', `${ip6} went to 192.0.2.2`]);

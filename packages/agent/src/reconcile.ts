@@ -100,7 +100,10 @@ export const openReconciler = (
     const own = known.endpoints.get(work.id)?.endpoint;
     // Its interface failed, but it did not leave.
     if (own !== undefined && addressesOf(own).some((one) => addressHex(one) === addressHex(ip))) return;
-    if (rows.lookup(key) === undefined) return;
+    const current = rows.lookup(key);
+    if (current === undefined) return;
+    // It was made anew since.
+    if (work.deleted && !rows.forced && maps.endpoints.value.decode(current).generation > work.generation) return;
     const { hostAddress } = object.endpoint;
     const moved = own === undefined && hostAddress !== '' && hostAddress !== self;
     tombstones.bury(key, moved ? parseAddress(hostAddress) : nowhere, work.generation);
