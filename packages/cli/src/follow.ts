@@ -128,6 +128,10 @@ export const followJob = async (command: Command, io: Io, wait: boolean, begin: 
   if (wait && (!hasEnded(job) || jobState(job) !== 'done')) throw new Exit(1);
 };
 
+/** Nothing moves, and nothing is to. */
+const isStill = ({ total, moving, waiting, job }: ShardProgress): boolean =>
+  job === undefined && total === 0 && moving.length === 0 && waiting.length === 0;
+
 /** Shows what moves until nothing does, or until the job has ended (exit code 1 when not by being done). */
 export const watchProgress = async (command: Command, io: Io, begin: Begin): Promise<void> => {
   const { output } = globalFlags(command);
@@ -145,7 +149,7 @@ export const watchProgress = async (command: Command, io: Io, begin: Begin): Pro
         const message = (): unknown => model.ShardProgress.toJson(progress, { emitDefaultValues: true });
         if (output === 'json') io.stdout(`${JSON.stringify(message())}\n`);
         else if (output === 'yaml') await printData(io, output, message());
-        else printer.show(progress);
+        else if (!isStill(progress)) printer.show(progress);
         return true;
       },
       () => printer.end(),

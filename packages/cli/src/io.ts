@@ -12,7 +12,8 @@ export const processIo: Io = {
   stderr: (text) => void process.stderr.write(text),
   env: process.env,
   get columns() {
-    return process.stdout.isTTY ? process.stdout.columns : undefined;
+    // A terminal that does not know its size says 0.
+    return process.stdout.isTTY ? process.stdout.columns || 80 : undefined;
   },
 };
 

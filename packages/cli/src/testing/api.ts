@@ -44,8 +44,8 @@ export const api = {
   status: GetStatusResponse.create({}),
   endpoints: 3,
   jobs: [] as ShardJob[],
-  /** What a stream of progress says, one after the other; a text ends it with UNAVAILABLE, as a killed controller does. */
-  progress: [] as (ShardProgress | 'lost')[],
+  /** What a stream of progress says, one after the other; `lost` ends it with UNAVAILABLE, as a killed controller does, `open` leaves it open. */
+  progress: [] as (ShardProgress | 'lost' | 'open')[],
 };
 
 const acme = Vpc.create({ name: 'acme', cidrs: ['10.0.0.0/16'], vni: 7, dividers: 2, meta: { generation: 12 } });
@@ -149,7 +149,8 @@ const stream =
   (call) => {
     asked.push({ method, request: call.request });
     while (api.progress.length > 0) {
-      const next = api.progress.shift() as ShardProgress | 'lost';
+      const next = api.progress.shift() as ShardProgress | 'lost' | 'open';
+      if (next === 'open') return;
       if (next === 'lost') {
         call.emit('error', Object.assign(new Error('gone'), { code: codes.UNAVAILABLE, details: 'gone' }));
         return;

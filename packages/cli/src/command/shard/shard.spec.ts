@@ -1,5 +1,5 @@
 import { JobKind, JobState, ShardJob, ShardProgress, SlotState } from '@megrez/model';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { jobKind, jobState } from '../../progress';
 import { formatRanges } from '../../ranges';
 import { api, asked, lines, megrez, serveApi } from '../../testing/api';
@@ -133,6 +133,20 @@ describe('jobs', () => {
     ]);
   });
 
+  test('Ctrl-C leaves the job to itself, and says so', async () => {
+    api.progress = [step(1, drain(JobState.RUNNING)), 'open'];
+    const running = megrez('shard drain h1 --wait');
+    await vi.waitFor(() => expect(asked.length + api.progress.length).toBe(1));
+    // Time for what was said to arrive; without it the job has no name yet.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    process.emit('SIGINT');
+    expect(await running).toMatchObject({
+      code: 130,
+      stdout: expect.stringContaining('1 of 4 slots'),
+      stderr: 'job 7 goes on: megrez shard watch --job 7, megrez shard cancel 7\n',
+    });
+  });
+
   test('one that is lost before it named a job is a failure', async () => {
     api.progress = ['lost'];
     expect(await megrez('shard drain h1 --wait')).toMatchObject({ code: 1, stdout: '' });
@@ -158,6 +172,8 @@ describe('jobs', () => {
       stderr: '',
     });
     expect(asked[0]?.request).toEqual({ vpc: 'acme', subnet: '', job: 0 });
+    api.progress = [ShardProgress.create({})];
+    expect(await megrez('shard watch')).toEqual({ code: 0, stdout: 'nothing moves\n', stderr: '' });
     api.progress = [step(1, drain(JobState.RUNNING)), step(4, drain(JobState.DONE))];
     const { code, stdout } = await megrez('shard watch --job 7 -o json');
     expect(
