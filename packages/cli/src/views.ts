@@ -7,6 +7,7 @@ import type {
   Host,
   Meta,
   Protocol,
+  Refusal,
   Service,
   ServicePort,
   Shard,
@@ -97,6 +98,8 @@ export const endpointView: View<Endpoint> = {
 const protocols: Readonly<Record<Protocol, string>> = ['tcp', 'tcp', 'udp'];
 const affinities: Readonly<Record<Affinity, string>> = ['none', 'none', 'client-ip'];
 
+const refusals: Readonly<Record<Refusal, string>> = ['tell', 'tell', 'drop'];
+
 const portText = ({ listen, target, protocol }: ServicePort): string =>
   `${listen}${target === 0 || target === listen ? '' : `:${target}`}/${protocols[protocol]}`;
 
@@ -112,9 +115,9 @@ export const serviceView: View<Service> = {
       header: 'BACKENDS',
       value: ({ backends }) =>
         backends
-          .map(({ subnet, endpoint, weight }) => {
+          .map(({ subnet, endpoint, weight, down }) => {
             const share = weight === 0 || weight === usualWeight ? '' : `=${weight}`;
-            return `${subnet}/${endpoint}${share}`;
+            return `${subnet}/${endpoint}${share}${down ? ' (down)' : ''}`;
           })
           .join(','),
     },
@@ -124,6 +127,7 @@ export const serviceView: View<Service> = {
         `${affinities[affinity]}${affinityTimeoutMs === 0 ? '' : ` ${affinityTimeoutMs} ms`}`,
       wide: true,
     },
+    { header: 'REFUSAL', value: ({ refusal }) => refusals[refusal], wide: true },
     { header: 'DRAIN', value: ({ drainMs }) => (drainMs === 0 ? '' : `${drainMs} ms`), wide: true },
     state,
     generation,

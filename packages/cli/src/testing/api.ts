@@ -134,7 +134,10 @@ const provisioning: Partial<IProvisioningService> = {
   deleteEndpoint: answer('deleteEndpoint', () => endpointNumber(2)),
   createService: answer('createService', () => shop),
   getService: answer('getService', () => shop),
-  listServices: answer('listServices', () => ({ services: [shop], nextPageToken: '' })),
+  listServices: answer('listServices', () => ({
+    services: [{ ...shop, backends: shop.backends.map((one) => ({ ...one, down: one.endpoint === 'b' })) }],
+    nextPageToken: '',
+  })),
   updateService: answer('updateService', (request) => ({ ...shop, ...request })),
   deleteService: answer('deleteService', () => shop),
   listHosts: answer('listHosts', () => ({ hosts: [h1, h2], nextPageToken: '' })),

@@ -92,6 +92,7 @@ describe('service', () => {
     const { stdout } = await megrez('service list acme -o wide');
     expect(asked[0]?.request).toMatchObject({ vpc: 'acme', subnet: '' });
     expect(stdout).toContain('client-ip 60000 ms');
+    expect(stdout).toContain('web/a,db/b=50 (down)');
     expect(JSON.parse((await megrez('service get acme/web/shop -o json')).stdout)).toMatchObject({
       ip: '10.0.1.9',
       affinity: 'AFFINITY_CLIENT_IP',
