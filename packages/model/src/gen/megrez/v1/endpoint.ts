@@ -122,7 +122,7 @@ export interface Endpoint {
      */
     host: string;
     /**
-     * One per family of the subnet.
+     * IPv4 where the subnet has that, else IPv6.
      *
      * @generated from protobuf field: string ip = 6
      */
@@ -170,7 +170,7 @@ export interface Endpoint {
      */
     movingTo: string;
     /**
-     * Second address of a dual-stack endpoint.
+     * Second address, of a subnet with both families: IPv6.
      *
      * @generated from protobuf field: string ip6 = 15
      */
@@ -203,7 +203,7 @@ export interface CreateEndpointRequest {
      */
     host: string;
     /**
-     * Empty lets the controller choose a free address.
+     * One address, or one per family with a comma between them; what is not named is a free one, chosen by the controller.
      *
      * @generated from protobuf field: string ip = 5
      */
@@ -394,6 +394,8 @@ export interface MoveEndpointRequest {
      */
     host: string;
     /**
+     * Absent keeps the kind that it is; a namespace or tap of the old host must be replaced by one of the new.
+     *
      * @generated from protobuf field: megrez.v1.Attachment attachment = 5
      */
     attachment?: Attachment;
