@@ -29,6 +29,8 @@ enum limit {
 	FLOWS_MAX = 1 << 17,	  /* established flows to services one host translates */
 	YOUNG_FLOWS_MAX = 1 << 16, /* those that had no answer yet, and those without states */
 	FLOWS_PER_PORT = 1 << 14, /* established flows of one endpoint */
+	FLOW_ESTABLISHED_S = 7200, /* a flow that is seen no more is forgotten */
+	FLOW_CLOSING_S = 60,
 	SERVICE_BUCKETS = 1021,
 	NOTICES_MAX = 16384,	  /* notices whose rate is watched */
 	DROPS_MAX = 16384,	  /* (VNI, verdict) pairs counted */

@@ -15,9 +15,9 @@
 #include "packet.h"
 
 /* A flow that is seen no more is forgotten; a packet of it then is a new flow's first. */
-#define FLOW_NEW_NS (60 * 1000 * MS)
+#define FLOW_NEW_NS (FLOW_CLOSING_S * 1000 * MS)
 #define FLOW_DATAGRAM_NS (180 * 1000 * MS)
-#define FLOW_ESTABLISHED_NS (7200 * 1000 * MS)
+#define FLOW_ESTABLISHED_NS (FLOW_ESTABLISHED_S * 1000 * MS)
 /* A SYN this long after the last choice asks for another one: the backend may be gone, or the flow a new one. */
 #define FLOW_RETRY_NS (900 * MS)
 /* Client ports that are tried when another service's flow to the same backend has this one. */

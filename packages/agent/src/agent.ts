@@ -17,6 +17,7 @@ import {
 import { defaultTimes, endpointId, type HostSettings, planConfig, rowKey, vpcKeys } from '@megrez/plan';
 import { pino } from 'pino';
 import { type Datapath, openDatapath } from './datapath';
+import { collectFlows } from './flows';
 import { openBouncer } from './hook';
 import { openInterfaces } from './interfaces';
 import { requireKernel } from './kernel-version';
@@ -37,7 +38,9 @@ import { prune, removeStale } from './snapshot';
 import { openTombstones } from './tombstones';
 import { ensureTunnel } from './tunnel';
 
-/** How often interfaces are counted, failed endpoints tried again, and tombstones swept. */
+/** How often tombstones whose time is over are removed. */
+const sweep_ms = 1_000;
+/** How often interfaces are counted, failed endpoints tried again, and flows collected. */
 const audit_ms = 5_000;
 /** How often the report looks at what the datapath found. */
 const observe_ms = 1_000;
@@ -193,8 +196,9 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
       if (loop.complete && !known.vpcs.has(vni)) for (const key of vpcKeys(vni)) rows.remove(key);
     }
   };
+  const sweeper = setInterval(sweep, sweep_ms);
   const timer = setInterval(() => {
-    sweep();
+    collectFlows(datapath).catch((error: unknown) => log.warn({ error }, 'flows could not be collected'));
     audit().catch((error: unknown) => log.warn({ error }, 'audit failed'));
   }, audit_ms);
 
@@ -211,6 +215,7 @@ export const startAgent = async (options: AgentOptions): Promise<Agent> => {
     metrics: http?.address,
     close: async () => {
       clearInterval(timer);
+      clearInterval(sweeper);
       clearInterval(observer);
       await sessions.close();
       await loop.close();

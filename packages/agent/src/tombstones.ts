@@ -4,8 +4,13 @@ import { type RowKey, row, rowId } from '@megrez/plan';
 import type { Logger } from 'pino';
 import type { Rows } from './rows';
 
-/** Leases after which no peer has a path to where an endpoint was. */
+/** Hard leases for which the packets of an endpoint that moved may still come. */
 const leases = 2n;
+/**
+ * Beyond the soft lease every path asks, and a question about an endpoint that is gone is answered without a tombstone:
+ * only the packets before that need one.
+ */
+const margin_ns = 1_000_000_000n;
 
 /**
  * Endpoints that left this host a short while ago: the datapath passes their packets on, or calls them gone. The kernel's
@@ -41,9 +46,11 @@ export const openTombstones = async (rows: Rows, log: Logger): Promise<Tombstone
     remember({ map: 'tombstones', key }, maps.tombstones.value.decode(value).until);
   }
 
-  const hardLease_ns = (): bigint => {
-    const config = rows.lookup({ map: 'config', key: maps.config.key.encode(0) });
-    return config === undefined ? 0n : maps.config.value.decode(config).hard_lease_ns;
+  const life_ns = (host: Address): bigint => {
+    const row = rows.lookup({ map: 'config', key: maps.config.key.encode(0) });
+    if (row === undefined) return 0n;
+    const { hard_lease_ns, soft_lease_ns } = maps.config.value.decode(row);
+    return host.some((byte) => byte !== 0) ? leases * hard_lease_ns : soft_lease_ns + margin_ns;
   };
   const remove = (id: string, key: RowKey): void => {
     rows.remove(key);
@@ -54,7 +61,7 @@ export const openTombstones = async (rows: Rows, log: Logger): Promise<Tombstone
   return {
     bury: (endpoint, host, generation) => {
       const key = keyOf(endpoint);
-      const until = process.hrtime.bigint() + leases * hardLease_ns();
+      const until = process.hrtime.bigint() + life_ns(host);
       try {
         rows.put(row('tombstones', maps.tombstones.key.decode(key.key), { host, generation, until }));
         remember(key, until);

@@ -45,6 +45,8 @@ export const Limit = {
   flows_max: 131072,
   young_flows_max: 65536,
   flows_per_port: 16384,
+  flow_established_s: 7200,
+  flow_closing_s: 60,
   service_buckets: 1021,
   notices_max: 16384,
   drops_max: 16384,
