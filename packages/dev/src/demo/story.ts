@@ -122,11 +122,27 @@ async function lookAtBouncer(scene: Scene): Promise<void> {
   tell.told(`besides these: ${list(rest)}; not one data packet`, rest.size === 0);
 }
 
+/** Rows written into the maps of all hosts so far, but for those that only say that an agent is attached. */
+async function writesOf(scene: Scene): Promise<number> {
+  const samples = await Promise.all(scene.cluster.hosts.map(({ name }) => samplesOf(scene, name)));
+  return samples
+    .flat()
+    .filter(({ name, labels }) => name === 'megrez_map_writes_total' && labels.map !== 'attached')
+    .reduce((sum, { value }) => sum + value, 0);
+}
+
 /** @returns the first of them, which has not talked to anybody */
-async function createMore({ client, cluster: { dir }, tell, signal }: Scene, a: Endpoint): Promise<Endpoint> {
+async function createMore(scene: Scene, a: Endpoint): Promise<Endpoint> {
+  const {
+    client,
+    cluster: { dir },
+    tell,
+    signal,
+  } = scene;
   tell.step(`${more} more endpoints, one after the other: the time of each in ms`);
   const times: number[] = [];
   const made: Endpoint[] = [];
+  const writes = [await writesOf(scene)];
   for (let i = 1; i <= more; i += 1) {
     signal.throwIfAborted();
     const name = `e${i}`;
@@ -134,6 +150,7 @@ async function createMore({ client, cluster: { dir }, tell, signal }: Scene, a: 
     times.push(took_ms);
     made.push(endpoint);
     if (i % 10 === 0) {
+      writes.push(await writesOf(scene));
       tell.told(
         `e${i - 9} … ${name}: ${times
           .slice(-10)
@@ -142,9 +159,15 @@ async function createMore({ client, cluster: { dir }, tell, signal }: Scene, a: 
       );
     }
   }
-  const [early, late] = [median(times.slice(0, 10)), median(times.slice(-10))];
-  // Twice leaves room for a busy machine; a cost that grew with the number of endpoints would be far above.
-  tell.told(`median of the first ten ${round(early)} ms, of the last ten ${round(late)} ms`, late < 2 * early);
+  // Time is told as it was: a busy machine has its own. What is claimed is the work, and that is counted.
+  tell.told(
+    `median of the first ten ${round(median(times.slice(0, 10)))} ms, of the last ten ${round(median(times.slice(-10)))} ms`,
+  );
+  const [early = 0, , , late = 0] = writes.slice(1).map((sum, ten) => sum - (writes[ten] ?? 0));
+  tell.told(
+    `rows written on all hosts together: ${early} for the first ten, ${late} for the last ten`,
+    early > 0 && late === early,
+  );
   const [first = a] = made;
   const last = made.at(-1) ?? a;
   const { sent, received } = await ping(dir, pathOf(a), last.ip, signal);
