@@ -2,54 +2,10 @@ import { JobState, SlotState } from '@megrez/model';
 import { keys, openStore, type Store } from '@megrez/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startAcme, startCluster } from '../testing/cluster';
+import { heldRight, settled } from '../testing/settled';
 import { connectShards, type Shards } from '../testing/shards';
 
 const web = { vpc: 'acme', subnet: 'web' };
-
-/** What every table must be when nothing moves: balanced, two hosts per slot, everything at who holds it. */
-const settled = async (cluster: Cluster, store: Store): Promise<Map<string, number>> => {
-  const { shards } = await listed(cluster);
-  const tables = Map.groupBy(shards, ({ vpc, subnet }) => `${vpc}/${subnet}`);
-  const load = new Map<string, number>();
-  for (const parts of tables.values()) {
-    const holders = parts.filter(({ slots }) => slots.length > 0);
-    for (const count of [holders.map((part) => part.primarySlots), holders.map((part) => part.secondarySlots)]) {
-      expect(Math.max(...count) - Math.min(...count)).toBeLessThanOrEqual(1);
-    }
-    for (const part of holders) {
-      expect(part).toMatchObject({ state: SlotState.SERVING, loadingSlots: 0, leavingSlots: 0, job: 0 });
-      load.set(part.host, (load.get(part.host) ?? 0) + part.slots.length);
-    }
-  }
-  await heldRight(cluster, store);
-  return load;
-};
-
-const listed = async (cluster: Cluster) => {
-  const shards = connectShards(cluster.controllers.at(-1)?.addresses[0] as string);
-  try {
-    return await shards.call('listShards');
-  } finally {
-    shards.close();
-  }
-};
-
-/** Each host holds its own endpoints and those of its slots, and no others. */
-const heldRight = async (cluster: Cluster, store: Store): Promise<void> => {
-  const { endpoints } = await cluster.api.call('listEndpoints', { ...web });
-  const table = (await store.get(keys.slots(endpoints[0]?.vni ?? 0, 1)))?.value;
-  for (const [host, peer] of cluster.peers) {
-    const names = endpoints
-      .filter((endpoint) => {
-        const holders = table?.slots[endpoint.slot]?.holders.map(({ owner }) => table.owners[owner]?.host);
-        return endpoint.host === host || holders?.includes(host);
-      })
-      .map(({ name }) => name)
-      .sort();
-    const held = (): string[] => [...peer.endpoints.values()].map(({ value }) => value.name).sort();
-    await expect.poll(held, { timeout: 10_000 }).toEqual(names);
-  }
-};
 
 describe('slots that move', () => {
   let cluster: Cluster;
