@@ -11,6 +11,9 @@ interface Flags {
   readonly softLeaseMs: number;
   readonly hardLeaseMs: number;
   readonly checkMs: number;
+  readonly moveEntriesPerSecond: number;
+  readonly deadMs: number;
+  readonly unheardMs: number;
   readonly logLevel: string;
 }
 
@@ -52,6 +55,24 @@ export const controller = (program: Command): void => {
         .default(60_000)
         .env('MEGREZ_CHECK_MS'),
     )
+    .addOption(
+      new Option('--move-entries-per-second <n>', 'endpoints that slots on their way bring to new owners, at most')
+        .argParser(whole(1, 100_000_000))
+        .default(200_000)
+        .env('MEGREZ_MOVE_ENTRIES_PER_SECOND'),
+    )
+    .addOption(
+      new Option('--dead-ms <ms>', 'a host detached so long, and silent to its peers, loses its slots')
+        .argParser(milliseconds)
+        .default(10_000)
+        .env('MEGREZ_DEAD_MS'),
+    )
+    .addOption(
+      new Option('--unheard-ms <ms>', 'a host detached so long loses its slots, silent or not')
+        .argParser(milliseconds)
+        .default(30_000)
+        .env('MEGREZ_UNHEARD_MS'),
+    )
     .addOption(new Option('--log-level <level>').choices(logLevels).default('info').env('MEGREZ_LOG_LEVEL'))
     .addHelpText(
       'after',
@@ -69,6 +90,11 @@ export const controller = (program: Command): void => {
           soft_lease_ms: flags.softLeaseMs,
           hard_lease_ms: flags.hardLeaseMs,
           check_ms: flags.checkMs,
+        },
+        shards: {
+          move_entries_per_second: flags.moveEntriesPerSecond,
+          dead_ms: flags.deadMs,
+          unheard_ms: flags.unheardMs,
         },
         log: flags.logLevel,
       });
