@@ -13,8 +13,8 @@ export const limits = {
   timeout_ms: { default: 10_000, max: 600_000 },
   batch: 1_000,
   service_ports: 32,
-  /** Each is an operation of one txn. */
-  service_backends: 100,
+  /** So that one txn (of etcd's 128 operations) replaces them all. */
+  service_backends: 63,
   /** A day: the longest that a flow is remembered. */
   flow_ms: 86_400_000,
   weight: { default: 100, max: 10_000 },

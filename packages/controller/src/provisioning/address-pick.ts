@@ -67,6 +67,7 @@ const scan = async (context: Context, subnet: Subnet, cidr: Cidr, object: string
   const taken = new Set<string>();
   for await (const path of paths(store, prefixes.endpoints(vni, number))) taken.add(path.slice(-32));
   for await (const path of paths(store, prefixes.held(vni, number))) taken.add(path.slice(-32));
+  for await (const path of paths(store, prefixes.serviceAddresses(vni, number))) taken.add(path.slice(-32));
   const { count } = hostRange(cidr);
   const start = randomBelow(count);
   let used: Uint8Array | undefined;

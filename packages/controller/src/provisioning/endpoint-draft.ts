@@ -13,7 +13,7 @@ import {
   validateCreateEndpoint,
 } from '@megrez/model';
 import { slotOf } from '@megrez/ring';
-import { type Compare, keys, type Operation } from '@megrez/store';
+import { type Compare, keys, type Operation, prefixes } from '@megrez/store';
 import type { Stored } from '../mirror';
 import type { Addresses } from './addresses';
 import { newMeta, type SubnetView } from './lookup';
@@ -88,6 +88,10 @@ export interface EndpointKeys {
   readonly name: ReturnType<typeof keys.name>;
   /** One per address. */
   readonly held: readonly ReturnType<typeof keys.held>[];
+  /** Where services with its addresses would be: one per address. */
+  readonly services: readonly ReturnType<typeof keys.serviceAddress>[];
+  /** Below which services say that it is their backend: one per address. */
+  readonly backends: readonly ReturnType<typeof prefixes.backends>[];
   /** Only of a chosen MAC. */
   readonly mac: ReturnType<typeof keys.mac> | undefined;
   /** There only while it moves. */
@@ -99,13 +103,16 @@ export const keysOf = (endpoint: Endpoint, ip = addressHex(parseAddress(endpoint
   const { vni, subnetNumber: subnet, slot, name, mac, macChosen } = endpoint;
   const first = keys.endpoint(vni, subnet, slot, ip);
   const second = endpoint.ip6 === '' ? [] : [parseAddress(endpoint.ip6)];
+  const addresses = [ip, ...second.map(addressHex)];
   return {
     ip,
     endpoint: first,
     slots: [first, ...second.map((ip6) => keys.endpoint(vni, subnet, slotOf(vni, ip6), addressHex(ip6)))],
     byHosts: placesOf(endpoint).map((host) => keys.byHost(host, vni, subnet, ip)),
     name: keys.name(vni, subnet, name),
-    held: [keys.held(vni, subnet, ip), ...second.map((ip6) => keys.held(vni, subnet, addressHex(ip6)))],
+    held: addresses.map((address) => keys.held(vni, subnet, address)),
+    services: addresses.map((address) => keys.serviceAddress(vni, subnet, address)),
+    backends: addresses.map((address) => prefixes.backends(vni, subnet, address)),
     mac: macChosen ? keys.mac(vni, subnet, mac) : undefined,
     move: keys.move(vni, subnet, ip),
   };
@@ -122,7 +129,7 @@ export const slotsOf = ({ vni, slot, ip6 }: Endpoint): readonly number[] =>
 /** What must be true of the endpoint itself for its creation. */
 export const ownCompares = ({ endpoint, ip }: Candidate): Compare[] => {
   const own = keysOf(endpoint, ip);
-  const claimed = [...own.slots, own.name, ...own.held, ...(own.mac === undefined ? [] : [own.mac])];
+  const claimed = [...own.slots, own.name, ...own.held, ...own.services, ...(own.mac === undefined ? [] : [own.mac])];
   return claimed.map((key) => ({ kind: 'absent', key }));
 };
 

@@ -4,6 +4,7 @@ import type { Context } from '../context';
 import { type Stored, subnetKey, type TableView, tableView } from '../mirror';
 import { isAttached } from '../relay/attachment';
 import { waitHosts } from '../relay/readiness';
+import { leaveServices } from '../services';
 import { hostsOf, keysOf, placesOf } from './endpoint-draft';
 import { releaseHeld } from './held';
 
@@ -17,7 +18,10 @@ export type Removal =
   /** Somebody else removed or changed it first. */
   | { readonly kind: 'changed' };
 
-/** Removes exactly this revision of an endpoint and waits until the hosts that knew it have forgotten it. */
+/**
+ * Removes exactly this revision of an endpoint, which first leaves the services whose backend it is, and waits until the
+ * hosts that knew it have forgotten it.
+ */
 export const removeEndpoint = async (
   context: Context,
   endpoint: Stored<Endpoint>,
@@ -33,6 +37,9 @@ export const removeEndpoint = async (
     const own = keysOf(endpoint.value).endpoint.path;
     if (result.failed.some(({ compare }) => compare.kind !== 'empty' && compare.key.path === own)) {
       return { kind: 'changed' };
+    }
+    if (result.failed.some(({ compare }) => compare.kind === 'empty')) {
+      await leaveServices(context, endpoint.value, { deadline_ms });
     }
     const entry = await store.get(keys.slots(vni, subnetNumber));
     table = entry && tableView(entry.value, entry.revision);
@@ -52,6 +59,7 @@ export const removal = (
     held,
     compares: [
       { kind: 'revision', key: own.endpoint, revision },
+      ...own.backends.map((prefix) => ({ kind: 'empty', prefix }) as const),
       table === undefined
         ? { kind: 'absent', key: tableKey }
         : { kind: 'revision', key: tableKey, revision: table.revision },

@@ -1,4 +1,4 @@
-import { Endpoint, type HeldAddress, MegrezError, objectName } from '@megrez/model';
+import { Endpoint, type HeldAddress, MegrezError, objectName, type Service } from '@megrez/model';
 import type { Compare, Entry, Operation, TxnResult } from '@megrez/store';
 import type { Context } from '../context';
 import { type Candidate, creation, isNamed, keysOf, ownCompares, sharedCompares } from './endpoint-draft';
@@ -53,6 +53,14 @@ export const judge = async (
     const { vpc, subnet, name } = holder.value;
     const address = key.path === own.endpoint.path ? endpoint.ip : endpoint.ip6;
     const message = `${address} is the address of ${objectName.endpoint(vpc, subnet, name)}`;
+    return { kind: 'address-taken', address, error: inUse(draft.object, 'ADDRESS_IN_USE', message) };
+  }
+  for (const [n, key] of own.services.entries()) {
+    const holder = current.get(key.path) as Entry<Service> | undefined;
+    if (holder === undefined) continue;
+    const { vpc, subnet, name } = holder.value;
+    const address = n === 0 ? endpoint.ip : endpoint.ip6;
+    const message = `${address} is the address of ${objectName.service(vpc, subnet, name)}`;
     return { kind: 'address-taken', address, error: inUse(draft.object, 'ADDRESS_IN_USE', message) };
   }
   if (own.mac !== undefined && current.has(own.mac.path)) {

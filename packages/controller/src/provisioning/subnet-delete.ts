@@ -11,8 +11,10 @@ import { type Compare, type Entry, keys, type Operation, prefixes } from '@megre
 import type { Context } from '../context';
 import { type Stored, tableView } from '../mirror';
 import type { Call } from '../server/rpc';
+import { leaveServices, removeServices } from '../services';
+import { keysOf } from './endpoint-draft';
 import { forget, removal } from './endpoint-remove';
-import { txn_limit } from './endpoint-write';
+import { pathOf, txn_limit } from './endpoint-write';
 import { findVpc, newMeta, shown, subnetNotFound } from './lookup';
 import { confirmOwners, ownerHosts } from './owners';
 import { contended } from './vpc';
@@ -34,7 +36,7 @@ export const deleteSubnet = async (context: Context, request: DeleteSubnetReques
   return shown(subnet);
 };
 
-/** Removes a subnet, with `cascade` its endpoints too; taken up again where an earlier call stopped. */
+/** Removes a subnet, with `cascade` its services and endpoints too; taken up again where an earlier call stopped. */
 export const removeSubnet = async (context: Context, found: Subnet, cascade: boolean, call: Call): Promise<void> => {
   const { store } = context;
   const { vni, number, name } = found;
@@ -43,10 +45,13 @@ export const removeSubnet = async (context: Context, found: Subnet, cascade: boo
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const subnet = await store.get(key);
     if (subnet === undefined) return;
-    const inside = await store.count(prefixes.names(vni, number));
-    if (inside > 0 && !cascade) throw inUse(object, inside);
-    if (inside > 0) {
-      if (await mark(context, subnet)) await removeEndpoints(context, found, call);
+    const endpoints = await store.count(prefixes.names(vni, number));
+    const services = await store.count(prefixes.services(vni, number));
+    if (endpoints + services > 0 && !cascade) throw inUse(object, endpoints, services);
+    if (endpoints + services > 0) {
+      if (!(await mark(context, subnet))) continue;
+      await removeServices(context, vni, number, call);
+      await removeEndpoints(context, found, call);
       continue;
     }
     const tables = await store.getMany([keys.slots(vni, number), keys.slots(vni, 0)]);
@@ -54,6 +59,7 @@ export const removeSubnet = async (context: Context, found: Subnet, cascade: boo
       [
         { kind: 'revision', key, revision: subnet.revision },
         { kind: 'empty', prefix: prefixes.endpoints(vni, number) },
+        { kind: 'empty', prefix: prefixes.services(vni, number) },
       ],
       [
         { kind: 'remove', key },
@@ -71,13 +77,19 @@ export const removeSubnet = async (context: Context, found: Subnet, cascade: boo
   throw contended(object);
 };
 
-const inUse = (object: string, inside: number): MegrezError =>
-  new MegrezError({
+const inUse = (object: string, endpoints: number, services: number): MegrezError => {
+  const counts = [
+    { noun: 'endpoint', count: endpoints },
+    { noun: 'service', count: services },
+  ].filter(({ count }) => count > 0);
+  const inside = counts.map(({ noun, count }) => `${count} ${noun}${count === 1 ? '' : 's'}`).join(' and ');
+  return new MegrezError({
     code: 'FAILED_PRECONDITION',
     reason: 'SUBNET_IN_USE',
     object,
-    message: `${object} has ${inside} endpoint${inside === 1 ? '' : 's'}: delete ${inside === 1 ? 'it' : 'them'} first, or cascade`,
+    message: `${object} has ${inside}: delete ${endpoints + services === 1 ? 'it' : 'them'} first, or cascade`,
   });
+};
 
 /** From now on creates inside are refused. False when somebody else changed the subnet first. */
 const mark = async ({ store }: Context, { value, revision }: Stored<Subnet>): Promise<boolean> => {
@@ -102,11 +114,15 @@ const removeEndpoints = async (context: Context, found: Subnet, call: Call): Pro
     const removals = fitting(unique(entries).map((endpoint) => removal(endpoint, table)));
     const compares = new Map<string, Compare>();
     for (const compare of removals.flatMap((one) => one.compares)) {
-      if (compare.kind !== 'empty') compares.set(compare.key.path, compare);
+      compares.set(pathOf(compare), compare);
     }
     const operations: Operation[] = removals.flatMap((one) => one.operations);
     const result = await store.txn([...compares.values()], operations);
     if (!result.succeeded) {
+      const failed = new Set(result.failed.map(({ compare }) => pathOf(compare)));
+      for (const { value } of entries) {
+        if (keysOf(value).backends.some(({ path }) => failed.has(path))) await leaveServices(context, value, call);
+      }
       refused += 1;
       continue;
     }

@@ -17,6 +17,7 @@ import {
 import { type Entry, keys, prefixes } from '@megrez/store';
 import type { Context } from '../context';
 import type { Call } from '../server/rpc';
+import { removeServices } from '../services';
 import { deletingError, findVpc, newMeta, shown, vpcNotFound } from './lookup';
 import { confirmOwners } from './owners';
 import { readPage } from './paging';
@@ -152,6 +153,7 @@ export const deleteVpc = async (context: Context, request: DeleteVpcRequest, cal
         const value = { ...vpc.value, meta: { ...(vpc.value.meta ?? newMeta('')), deleting: true } };
         await store.txn([{ kind: 'revision', key, revision: vpc.revision }], [{ kind: 'put', key, value }]);
       }
+      await removeServices(context, vni, undefined, call);
       for (const { value } of inside) await removeSubnet(context, value, true, call);
       continue;
     }

@@ -42,6 +42,8 @@ describe('Watch', () => {
       await cluster.api.call('createVpc', { name, cidrs: ['10.0.0.0/16'] });
       await cluster.api.call('createSubnet', { vpc: name, name: 'web', cidrs: ['10.0.1.0/24'] });
       await cluster.api.call('createEndpoint', { vpc: name, subnet: 'web', name: 'a', host: 'h1' });
+      const ports = [{ listen: 80, target: 0, protocol: 0 }];
+      await cluster.api.call('createService', { vpc: name, subnet: 'web', name: 'shop', ports });
       await cluster.api.call('deleteVpc', { name, cascade: true });
     }
     await cluster.api.call('updateHost', { name: 'h1', weight: 7 });
@@ -49,7 +51,9 @@ describe('Watch', () => {
       `+ vpc ${vpc} vpc`,
       `+ subnet ${vpc}/web subnet`,
       `+ endpoint ${vpc}/web/a endpoint`,
+      `+ service ${vpc}/web/shop service`,
       `+ vpc ${vpc} vpc`,
+      `- service ${vpc}/web/shop`,
       `+ subnet ${vpc}/web subnet`,
       `- endpoint ${vpc}/web/a`,
       `- subnet ${vpc}/web`,

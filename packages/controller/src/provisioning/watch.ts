@@ -7,6 +7,7 @@ import {
   MegrezError,
   objectName,
   parseAddress,
+  Service,
   Subnet,
   Vpc,
   validateName,
@@ -17,6 +18,7 @@ import { parseKey, type WatchBatch, type WatchEvent } from '@megrez/store';
 import type { Logger } from 'pino';
 import { type Mirror, subnetKey } from '../mirror';
 import { toMegrezError, toStatus } from '../server/errors';
+import { shownService } from '../services/find';
 import { shown } from './lookup';
 
 /** A watcher that leaves more than this unread is ended: it must list and watch again. */
@@ -117,6 +119,14 @@ const told = (mirror: Mirror, batch: WatchBatch, { path, value, revision }: Watc
       if (!isFirst(endpoint, key.ip)) return [];
       const { vpc, subnet, name } = endpoint;
       return say(vpc, objectName.endpoint(vpc, subnet, name), { oneofKind: 'endpoint', endpoint });
+    }
+    case 'service': {
+      const subnet = lastSubnet(mirror, batch, key.vni, key.subnet);
+      if (subnet === undefined) return [];
+      const object = objectName.service(subnet.vpc, subnet.name, key.name);
+      if (deleted) return say(subnet.vpc, object, none);
+      const service = shownService({ value: Service.fromBinary(value), revision });
+      return say(subnet.vpc, object, { oneofKind: 'service', service });
     }
     case 'held': {
       // A deletion's own key has no value; the held address, written in the same txn, says what is gone.

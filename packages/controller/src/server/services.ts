@@ -21,6 +21,7 @@ import type { Watchers } from '../provisioning/watch';
 import type { Relay } from '../relay/relay';
 import { relayHandlers } from '../relay/serve-relay';
 import { serveSession } from '../relay/serve-session';
+import { createService, deleteService, getService, listServices, updateService } from '../services';
 import { shardHandlers, shardStreams } from '../shards/service';
 import { toStatus } from './errors';
 import { type Handler, unary } from './rpc';
@@ -42,6 +43,11 @@ const provisioning = {
   listEndpoints,
   deleteEndpoint,
   moveEndpoint,
+  createService,
+  getService,
+  listServices,
+  updateService,
+  deleteService,
   getHost,
   listHosts,
   updateHost,

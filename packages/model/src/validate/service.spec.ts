@@ -64,7 +64,7 @@ test.each([
   ['a port twice', create({ ports: [port(80, 1), port(80, 2, Protocol.TCP)] }), 'DUPLICATE_PORT', object],
   ['another protocol', create({ ports: [port(80, 80, later)] }), 'INVALID_PROTOCOL', object],
   ['33 ports', create({ ports: Array.from({ length: 33 }, (_, i) => port(i + 1)) }), 'TOO_MANY_PORTS', object],
-  ['101 backends', create({ backends: many(101) }), 'TOO_MANY_BACKENDS', object],
+  ['64 backends', create({ backends: many(64) }), 'TOO_MANY_BACKENDS', object],
   ['a backend twice', create({ backends: [backend('a'), backend('a', 'web')] }), 'DUPLICATE_BACKEND', object],
   ['a backend without a name', create({ backends: [backend('')] }), 'NAME_MISSING', object],
   ['a backend of a bad subnet', create({ backends: [backend('a', 'W')] }), 'INVALID_NAME', object],

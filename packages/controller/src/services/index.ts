@@ -1,0 +1,4 @@
+export { createService } from './create';
+export { getService, listServices } from './find';
+export { deleteService, leaveServices, removeServices } from './remove';
+export { updateService } from './update';
