@@ -1,84 +1,15 @@
-import { addressHex, type Change, Endpoint, parseAddress, type SlotTable, Subnet, Vpc } from '@megrez/model';
+import { addressHex, type Change, Endpoint, parseAddress, SlotState, type SlotTable, Subnet, Vpc } from '@megrez/model';
 import { slotCount, slotOf } from '@megrez/ring';
 import { type Key, keys, type WatchEvent } from '@megrez/store';
 import { describe, expect, it } from 'vitest';
 import { emptyMirror } from '../mirror';
+import { emptyWorld, mustKnow, placesOf, random, type Told, type World, type Written } from '../testing/rules';
 import { type Knowledge, knowledge, type Step } from './knowledge';
 import { type Listener, routeBatch } from './route';
-
-/** Seeded, so that a failure can be repeated: mulberry32. */
-const random = (seed: number): ((below: number) => number) => {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-};
 
 const hostNames = ['h1', 'h2', 'h3', 'h4', 'h5'];
 const vnis = [1, 2];
 const numbers = [1, 2, 3];
-
-interface Written<T> {
-  readonly value: T;
-  readonly revision: number;
-}
-
-/** What is stored, as the store would have it. */
-const emptyWorld = () => ({
-  vpcs: new Map<number, Written<Vpc>>(),
-  subnets: new Map<string, Written<Subnet>>(),
-  tables: new Map<string, Written<SlotTable>>(),
-  /** By `<vni>/<subnet>/<ip>`. */
-  endpoints: new Map<string, Written<Endpoint>>(),
-});
-type World = ReturnType<typeof emptyWorld>;
-
-/** What one host was told, by name of the object; the value is its generation. */
-type Told = Map<string, number>;
-
-const placesOf = ({ host, movingTo, movedFrom }: Endpoint): string[] => [host, movingTo, movedFrom].filter(Boolean);
-const holdersOf = (table: SlotTable | undefined, slot: number): string[] =>
-  (table?.slots[slot]?.holders ?? []).map(({ owner }) => table?.owners[owner]?.host ?? '');
-const holdsAny = (table: SlotTable | undefined, host: string): boolean =>
-  (table?.slots ?? []).some((_, slot) => holdersOf(table, slot).includes(host));
-
-/** The rules, one after the other, for one host. */
-const mustKnow = (world: World, host: string): Told => {
-  const told: Told = new Map();
-  for (const [key, { value, revision }] of world.endpoints) {
-    const table = world.tables.get(`${value.vni}/${value.subnetNumber}`)?.value;
-    if (placesOf(value).includes(host) || holdersOf(table, value.slot).includes(host)) {
-      told.set(`endpoint ${key}`, revision);
-    }
-  }
-  for (const [vni, vpc] of world.vpcs) {
-    const dividers = world.tables.get(`${vni}/0`);
-    const own = [...world.endpoints.values()].filter(
-      ({ value }) => value.vni === vni && placesOf(value).includes(host),
-    );
-    const divides = holdsAny(dividers?.value, host);
-    const listed = (table: SlotTable | undefined): boolean =>
-      (table?.owners ?? []).some((owner) => owner.host === host);
-    let any = false;
-    for (const number of numbers) {
-      const [subnet, table] = [world.subnets.get(`${vni}/${number}`), world.tables.get(`${vni}/${number}`)];
-      if (subnet === undefined || table === undefined) continue;
-      const here = own.some(({ value }) => value.subnetNumber === number);
-      if (!here && !divides && !listed(table.value)) continue;
-      any = true;
-      told.set(`subnet ${vni}/${number}`, subnet.revision).set(`table ${vni}/${number}`, table.revision);
-    }
-    if (dividers !== undefined && (own.length > 0 || listed(dividers.value))) {
-      any = true;
-      told.set(`table ${vni}/0`, dividers.revision);
-    }
-    if (any) told.set(`vpc ${vni}`, vpc.revision);
-  }
-  return told;
-};
 
 const nameOf = ({ object }: Change): string => {
   switch (object.oneofKind) {
@@ -128,7 +59,10 @@ const writer = (world: World, pick: (below: number) => number) => {
     // The last owner may be one that only passes queries on.
     const serving = Math.max(1, owners.length - pick(2));
     const slots = Array.from({ length: slotCount }, () => ({
-      holders: owners.length === 0 ? [] : [{ owner: pick(serving), state: 1 + pick(3) }],
+      holders:
+        owners.length === 0
+          ? []
+          : [{ owner: pick(serving), state: one([SlotState.LOADING, SlotState.SERVING, SlotState.LEAVING]) }],
     }));
     const value: SlotTable = { vni, subnet, epoch: 1, owners, slots, generation: 0 };
     world.tables.set(`${vni}/${subnet}`, { value, revision });
