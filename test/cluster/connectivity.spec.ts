@@ -3,7 +3,8 @@ import type { Endpoint } from '@megrez/model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createEndpoint, createSubnet, createVpc, type TestCluster, up } from './harness/cluster';
 import { capture, ethernet, inject, ipPacket, isGeneve, udp } from './harness/frames';
-import { allOf, datagramSink, datagrams, ping, report, stream, tokenOf } from './harness/traffic';
+import { talk } from './harness/talk';
+import { allOf, datagramSink, ping, report, tokenOf } from './harness/traffic';
 
 let cluster: TestCluster;
 
@@ -13,17 +14,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => cluster?.down());
-
-const megabytes = 1 << 20;
-
-/** All three protocols one way. The other endpoint's replies are the other way's traffic already; it is tried by itself too. */
-async function talk(from: Endpoint, to: Endpoint): Promise<void> {
-  expect(await ping(cluster, { endpoint: from }, to.ip)).toEqual(allOf(10));
-  const tcp = await (await stream(cluster, from, to, { bytes: 20 * megabytes })).finish();
-  expect(tcp).toEqual({ sent: 20 * megabytes, received: 20 * megabytes, bad: 0, broken: false });
-  const udp = await (await datagrams(cluster, from, to, { rate: 4000, count: 1000 })).finish();
-  expect(udp).toMatchObject({ sent: 1000, refused: 0, lost: 0, duplicated: 0, misdelivered: 0 });
-}
 
 const layouts = [
   { title: '1: two hosts, bouncer on a third', hosts: ['h1', 'h2'], bouncers: ['h3'] },
@@ -50,8 +40,8 @@ test.for(layouts.map(({ title }, i) => [title, i + 1] as const))(
     const [a, b] = await place(number);
     const isLocal = a.host === b.host;
     const underlay = isLocal ? await capture(cluster, 'underlay', a.host) : undefined;
-    await talk(a, b);
-    await talk(b, a);
+    await talk(cluster, a, b);
+    await talk(cluster, b, a);
     const left = (await underlay?.finish())?.filter(isGeneve) ?? [];
     expect(left, 'traffic of one host stays on it').toEqual([]);
   },

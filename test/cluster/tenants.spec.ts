@@ -15,7 +15,7 @@ const rate = 10_000;
 const hosts = ['h1', 'h2', 'h3', 'h4'];
 const vpcs = Array.from({ length: 8 }, (_, i) => `t${i}`);
 /** Every VPC has all of these addresses but one, which is the one that only others have. */
-const addresses = ['10.0.1.11', '10.0.1.12', '10.0.1.13', '10.0.1.14', '10.0.1.15', '10.0.1.16'];
+const addresses = ['10.0.1.11', '10.0.1.12', '10.0.1.13', '10.0.2.11', '10.0.2.12', '10.0.2.13'];
 
 interface Tenant {
   readonly endpoints: readonly Endpoint[];
@@ -30,7 +30,7 @@ beforeAll(async () => {
   cluster = await up({ hosts: hosts.length });
   const made: Tenant[] = [];
   for (const [i, vpc] of vpcs.entries()) {
-    await createVpc(cluster, vpc);
+    await createVpc(cluster, vpc, '10.0.0.0/16', 1 + below(3));
     await createSubnet(cluster, vpc, 'one', '10.0.1.0/24', shuffle(hosts).slice(0, 1 + below(3)));
     await createSubnet(cluster, vpc, 'two', '10.0.2.0/24', shuffle(hosts).slice(0, 1 + below(3)));
     const missing = addresses[i % addresses.length] as string;

@@ -117,8 +117,8 @@ function processOf(dir: string, name: string): number {
   return (JSON.parse(text) as { readonly pid: number }).pid;
 }
 
-export async function createVpc(cluster: TestCluster, name: string, cidr = '10.0.0.0/16') {
-  return cluster.api.createVpc({ name, cidrs: [cidr], dividers: 0, requestId: '' }).response;
+export async function createVpc(cluster: TestCluster, name: string, cidr = '10.0.0.0/16', dividers = 0) {
+  return cluster.api.createVpc({ name, cidrs: [cidr], dividers, requestId: '' }).response;
 }
 
 export async function createSubnet(
@@ -171,10 +171,15 @@ export const probe = (): string => tool('probe');
 export const tapGuest = (): string => tool('guest');
 export const flowTool = (): string => tool('flow');
 
+/** The checkout: a bundle of ours lies in its dist/. */
+function checkout(directory = import.meta.dirname): string {
+  return existsSync(join(directory, 'test/cluster/tools')) ? directory : checkout(join(directory, '..'));
+}
+
 function tool(name: string): string {
-  const source = join(import.meta.dirname, `../tools/${name}.c`);
+  const source = join(checkout(), `test/cluster/tools/${name}.c`);
   const hash = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
-  const directory = join(import.meta.dirname, '../../../.cache/test');
+  const directory = join(checkout(), '.cache/test');
   const program = join(directory, `${name}-${hash}`);
   if (!existsSync(program)) {
     mkdirSync(directory, { recursive: true });

@@ -76,6 +76,9 @@ export interface Flows {
 export const whole = { lost: 0, duplicated: 0, misdelivered: 0, strange: 0, unsent: 0, gaps: [] } as const;
 export const wholeEchoes = { lost: 0, duplicated: 0 } as const;
 
+/** CLOCK_MONOTONIC in milliseconds, as in gaps. */
+export const clock_ms = (): number => Number(process.hrtime.bigint()) / 1e6;
+
 let runs = 0;
 
 interface Merged extends Omit<Account, 'gaps'> {

@@ -34,8 +34,8 @@ export async function ping(cluster: TestCluster, from: Where, ip: string, option
 }
 
 /** Pings until `finish`. */
-export async function pinging(cluster: TestCluster, from: Where, ip: string, interval_ms: number) {
-  const running = await cluster.start(from, pingCommand(ip, { count: 0, interval_ms }));
+export async function pinging(cluster: TestCluster, from: Where, ip: string, interval_ms: number, patience_ms = 5000) {
+  const running = await cluster.start(from, pingCommand(ip, { count: 0, interval_ms, patience_ms }));
   return { finish: () => report<Pings>(running) };
 }
 

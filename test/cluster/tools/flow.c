@@ -38,7 +38,7 @@
 #define MAGIC 0x6d7a666cu
 #define QUIET_MS 300
 #define FLOWS_MAX 4096
-#define GAPS_MAX 200
+#define GAPS_MAX 2000
 #define NOBODY 0xfffffffu
 #define SECOND 1000000000LL
 
@@ -74,7 +74,7 @@ struct datagram {
 struct flow {
 	struct sockaddr_in address;
 	uint32_t to;
-	uint32_t sequence;
+	uint32_t *sequence; /* one for all flows to the same ID */
 	size_t size;
 	double interval;
 	uint64_t count;
@@ -86,6 +86,7 @@ struct flow {
 };
 
 static struct flow flows[FLOWS_MAX];
+static uint32_t sequences[FLOWS_MAX];
 static int flow_count, choices[FLOWS_MAX], choice_count;
 static int s;
 static uint32_t run, me, instance;
@@ -129,7 +130,7 @@ static void note(enum kind kind, uint32_t from, uint32_t to, uint32_t sequence, 
 
 static void send_one(struct flow *flow)
 {
-	struct datagram next = { MAGIC, run, me << 4 | instance, flow->to, flow->sequence, flow->wants_echo, 0, {} };
+	struct datagram next = { MAGIC, run, me << 4 | instance, flow->to, *flow->sequence, flow->wants_echo, 0, {} };
 	int64_t when = now_ns();
 
 	memcpy(data, &next, sizeof(next));
@@ -138,8 +139,8 @@ static void send_one(struct flow *flow)
 		refused++;
 		return;
 	}
-	note(flow->wants_echo ? SENT_ECHOED : SENT, next.from, flow->to, flow->sequence, when);
-	flow->sequence++;
+	note(flow->wants_echo ? SENT_ECHOED : SENT, next.from, flow->to, next.sequence, when);
+	++*flow->sequence;
 	sent++;
 }
 
@@ -260,6 +261,10 @@ static void obey(char *line, int port)
 		flow.is_over = true;
 		choices[choice_count++] = flow_count;
 	}
+	flow.sequence = &sequences[flow_count];
+	for (int i = 0; i < flow_count; i++)
+		if (flows[i].to == flow.to)
+			flow.sequence = flows[i].sequence;
 	flows[flow_count++] = flow;
 }
 
