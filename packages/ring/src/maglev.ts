@@ -37,6 +37,9 @@ export const maglev = (backends: readonly MaglevBackend[], before: Uint8Array = 
   }
   const order = [...backends].sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const [number, share] of sharesOf(order, present)) lack[number] = share - (present[number] as number);
+  const add = (number: number, change: number): void => {
+    lack[number] = (lack[number] ?? 0) + change;
+  };
   const walks = order.map(({ number, name }) => ({ ...strideOf(name), number }));
   for (let wanting = true; wanting; ) {
     wanting = false;
@@ -49,9 +52,9 @@ export const maglev = (backends: readonly MaglevBackend[], before: Uint8Array = 
         walk.bucket = (bucket + skip) % serviceBuckets;
         const owner = table[bucket] as number;
         if (owner !== noBackend && (lack[owner] as number) >= 0) continue;
-        if (owner !== noBackend) lack[owner] = (lack[owner] as number) + 1;
+        if (owner !== noBackend) add(owner, 1);
         table[bucket] = number;
-        lack[number] = (lack[number] as number) - 1;
+        add(number, -1);
         break;
       }
       wanting ||= (lack[number] as number) > 0;

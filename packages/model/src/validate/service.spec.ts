@@ -13,8 +13,8 @@ import {
 } from '../index';
 import * as validate from './index';
 
-/** A value of a later version. */
-const later: number = 3;
+/** Values of a later version. */
+const later = CreateServiceRequest.fromJson({ affinity: 3, refusal: 3, ports: [{ listen: 80, protocol: 3 }] });
 const object = 'service acme/web/shop';
 const named = { vpc: 'acme', subnet: 'web', name: 'shop' };
 const port = (listen: number, target = 0, protocol = Protocol.UNSPECIFIED): ServicePort => ({
@@ -62,15 +62,15 @@ test.each([
   ['port too high', create({ ports: [port(65_536)] }), 'INVALID_PORT', object],
   ['target too high', create({ ports: [port(80, 65_536)] }), 'INVALID_PORT', object],
   ['a port twice', create({ ports: [port(80, 1), port(80, 2, Protocol.TCP)] }), 'DUPLICATE_PORT', object],
-  ['another protocol', create({ ports: [port(80, 80, later)] }), 'INVALID_PROTOCOL', object],
+  ['another protocol', create({ ports: later.ports }), 'INVALID_PROTOCOL', object],
   ['33 ports', create({ ports: Array.from({ length: 33 }, (_, i) => port(i + 1)) }), 'TOO_MANY_PORTS', object],
   ['64 backends', create({ backends: many(64) }), 'TOO_MANY_BACKENDS', object],
   ['a backend twice', create({ backends: [backend('a'), backend('a', 'web')] }), 'DUPLICATE_BACKEND', object],
   ['a backend without a name', create({ backends: [backend('')] }), 'NAME_MISSING', object],
   ['a backend of a bad subnet', create({ backends: [backend('a', 'W')] }), 'INVALID_NAME', object],
   ['too heavy', create({ backends: [backend('a', '', 10_001)] }), 'INVALID_WEIGHT', object],
-  ['another affinity', create({ affinity: later }), 'INVALID_AFFINITY', object],
-  ['another refusal', create({ refusal: later }), 'INVALID_REFUSAL', object],
+  ['another affinity', create({ affinity: later.affinity }), 'INVALID_AFFINITY', object],
+  ['another refusal', create({ refusal: later.refusal }), 'INVALID_REFUSAL', object],
   ['a timeout of no affinity', create({ affinityTimeoutMs: 1 }), 'AFFINITY_MISSING', object],
   ['too long a drain', create({ drainMs: day + 1 }), 'INVALID_DURATION', object],
   ['update: too long a timeout', update({ affinityTimeoutMs: day + 1 }), 'INVALID_DURATION', object],
