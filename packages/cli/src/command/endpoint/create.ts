@@ -20,7 +20,7 @@ export const endpointCreate = (parent: Command, io: Io): void => {
     .description('create an endpoint and wait until every host concerned knows it')
     .argument('<vpc/subnet/name>')
     .requiredOption('--host <host>', 'host to attach it to')
-    .option('--ip <address>', 'its address (default: a free one)')
+    .option('--ip <address>', 'its address, or one per family as V4,V6 (default: a free one of each)')
     .option('--mac <mac>', 'its MAC address (default: derived from the address)');
   attachmentOptions(create)
     .option('--timeout <duration>', 'how long to wait for the hosts (default: 10s)', duration)
