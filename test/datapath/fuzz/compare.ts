@@ -2,11 +2,14 @@
 import {
   decodeBudget,
   decodeDropKey,
+  decodeFlow,
+  decodeFlowKey,
   decodeHostKey,
   decodeHostState,
   decodeNotice,
   decodeNoticeKey,
   decodePath,
+  decodeQuota,
   decodeTraffic,
   encodePath,
   type ProgramWord,
@@ -14,7 +17,7 @@ import {
 } from '@megrez/abi';
 import { addressOf } from '../model/bytes';
 import { type Outcome, runModel } from '../model/run';
-import { about, pathOf, type State, stateOf } from '../model/state';
+import { about, type Flow, flowOf, pathOf, type State, stateOf } from '../model/state';
 import { nicIfindex, portIfindexes, type Result, type Shown, type Written } from './machine';
 import type { Shot, World } from './world';
 
@@ -60,6 +63,7 @@ const compareAt = (world: World, result: Result, time: 'before' | 'after'): Omit
       packet: shot.packet,
       ifindex: shot.program === 'bouncer' || shot.program === 'tunnel' ? 0 : shot.ifindex,
       gso_size: shot.gso_size,
+      again: shot.again,
       interfaces,
     });
     verdicts.push(`${shot.program}/${outcome.verdict}`);
@@ -114,6 +118,12 @@ const readable = (address: string): string => Buffer.from(address, 'latin1').sub
 
 const pathLine = (path: ReturnType<typeof pathOf>): string =>
   `${path.vni}/${Buffer.from(path.ip, 'latin1').toString('hex')}: ${path.state} host ${readable(path.host)} asked ${readable(path.asked)} generation ${path.generation} told_at ${path.told_at} asked_at ${path.asked_at} checked_at ${path.checked_at} live_at ${path.live_at} mac ${path.mac.toString('hex')} asks ${path.asks}`;
+
+const flowLine = (flow: Flow): string => {
+  const ends = ({ source, source_port, destination, destination_port }: Flow | Flow['key']): string =>
+    `${Buffer.from(source, 'latin1').toString('hex')}:${source_port} ${Buffer.from(destination, 'latin1').toString('hex')}:${destination_port}`;
+  return `${flow.key.vni}/${flow.key.protocol} ${ends(flow.key)} -> ${ends(flow)} ${flow.state} ifindex ${flow.ifindex} pinned_at ${flow.pinned_at} seen_at ${flow.seen_at}`;
+};
 
 /** Generations from the wire are any 64 bits, and the codec's are safe integers. */
 const generationAt = ((): number => {
@@ -182,6 +192,22 @@ const readers = {
     program: (key: Buffer, value: Buffer) => {
       const { sent, received } = decodeTraffic(value);
       return `${key.readUInt32LE(0)}: sent ${sent.packets}/${sent.bytes} received ${received.packets}/${received.bytes}`;
+    },
+  },
+  flows: {
+    model: (state: State) => [...state.flows.values()].map(flowLine),
+    program: (key: Buffer, value: Buffer) => flowLine(flowOf(decodeFlowKey(key), decodeFlow(value))),
+  },
+  young_flows: {
+    model: (state: State) => [...state.young_flows.values()].map(flowLine),
+    program: (key: Buffer, value: Buffer) => flowLine(flowOf(decodeFlowKey(key), decodeFlow(value))),
+  },
+  quotas: {
+    model: (state: State) =>
+      [...state.quotas].map(([ifindex, { pinned_at, flows }]) => `${ifindex}: pinned_at ${pinned_at} flows ${flows}`),
+    program: (key: Buffer, value: Buffer) => {
+      const { pinned_at, flows } = decodeQuota(value);
+      return `${key.readUInt32LE(0)}: pinned_at ${pinned_at} flows ${flows}`;
     },
   },
   drops: {

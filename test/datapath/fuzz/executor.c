@@ -10,7 +10,7 @@
  * its reply in DIRECTORY/reply.N, announced on stdout. All is little-endian. A request is a list of operations:
  *   'U' map key value          write; taken back by 'C'
  *   'D' map key                delete
- *   'R' program size:u16 ifindex gso_size gso_segs bytes
+ *   'R' program size:u16 ifindex gso_size gso_segs mark bytes
  *   'X' map                    all entries, which are deleted
  *   'L' map key                one entry
  *   'Z' map                    an array's one value, which is zeroed
@@ -149,7 +149,7 @@ static struct {
 	size_t key; // in written_keys
 } written[WRITTEN_MAX];
 static size_t written_count, written_bytes;
-static char written_keys[WRITTEN_MAX * 40];
+static char written_keys[WRITTEN_MAX * 48];
 
 static void update(void)
 {
@@ -288,6 +288,7 @@ static void run(void)
 	context.ifindex = take32();
 	context.gso_size = take32();
 	context.gso_segs = take32();
+	context.mark = take32();
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = take(size), .data_size_in = size, .data_out = output,
 		    .data_size_out = sizeof(output), .repeat = 1);
 	if (!programs[program].xdp) {
@@ -378,7 +379,8 @@ static void load(const char *path)
 		mine->per_cpu = mine->type == BPF_MAP_TYPE_PERCPU_ARRAY || mine->type == BPF_MAP_TYPE_PERCPU_HASH ||
 				mine->type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 		mine->drained = mine->type == BPF_MAP_TYPE_LRU_HASH || mine->type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
-				strcmp(mine->name, "budgets") == 0 || strcmp(mine->name, "traffic") == 0;
+				strcmp(mine->name, "budgets") == 0 || strcmp(mine->name, "traffic") == 0 ||
+				strcmp(mine->name, "flows") == 0;
 		if (strcmp(mine->name, "counters") == 0)
 			counters = mmap(NULL, verdict_count * PROGRAMS * sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED,
 					mine->fd, 0);

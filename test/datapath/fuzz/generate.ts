@@ -5,6 +5,7 @@ import { checksum } from '../model/bytes';
 import type { Config, Entry } from '../model/state';
 import { nicIfindex, portIfindexes } from './machine';
 import { type Random, randomOf } from './random';
+import { backendPort, clientPorts, serviceEntries, servicePorts } from './services';
 import { type CookieAt, ip16, type Shot, type World } from './world';
 
 const ms = (value: number): bigint => BigInt(Math.round(value * 1e6));
@@ -68,6 +69,7 @@ const slotOfSomeone = (one: Someone): number => {
 };
 
 interface Scene {
+  readonly services: readonly Someone[];
   readonly random: Random;
   readonly now: bigint;
   readonly self: Uint8Array;
@@ -114,7 +116,8 @@ export const worldOf = (seed: number, index: number, now: bigint): World => {
     const one = random.pick(everyone.filter((other) => random.once(8) || other.vni === vni));
     return { ...one, ifindex, mac: macOf(one.ip), mtu: random.pick([1386, 1386, 1386, 68, 3000]) };
   });
-  const scene: Scene = { random, now, self, vni, config, ports };
+  const services = random.once(2) ? [] : [0, 1].map(() => random.pick(everyone.filter((one) => one.vni === vni)));
+  const scene: Scene = { random, now, self, vni, config, ports, services };
   return {
     made_at: now,
     entries: entriesOf(scene),
@@ -128,7 +131,9 @@ export const worldOf = (seed: number, index: number, now: bigint): World => {
 const ago = ({ random, now }: Scene, thresholds_ms: readonly number[]): bigint => {
   const around =
     random.pick(thresholds_ms) + (random.once(3) ? random.below(40) - 20 : random.once(2) ? 0 : random.below(3000));
-  return now - ms(random.once(20) ? around / 2 : around);
+  const then = now - ms(random.once(20) ? around / 2 : around);
+  // The machine may have started only then.
+  return then < 1n ? 1n : then;
 };
 
 const configOf = (self: Uint8Array, settings: Settings): Entry => ({
@@ -137,7 +142,7 @@ const configOf = (self: Uint8Array, settings: Settings): Entry => ({
   value: {
     self,
     onlink_network: ip16('192.168.240.0'),
-    onlink_mask: maskOf(24),
+    onlink_mask: settings === standard ? maskOf(24) : maskOf(32),
     secret: secretBytes,
     soft_lease_ns: ms(settings.soft_ms),
     hard_lease_ns: ms(settings.hard_ms),
@@ -209,12 +214,22 @@ const entriesOf = (scene: Scene): Entry[] => {
         key: { host },
         value: { ifindex: nicIfindex, destination: hostMac(host), source: hostMac(self) },
       });
+  entries.push(
+    ...serviceEntries(random, {
+      services: scene.services,
+      clients: ports,
+      members: everyone.filter((one) => one.vni === vni).map((one) => one.ip),
+      generation: () => generation(random),
+      ago: (thresholds_ms) => ago(scene, thresholds_ms),
+      mac: macOf,
+    }),
+  );
   const serving = random.below(4);
   for (const one of everyone) {
     if (one.vni !== vni && !random.once(6)) continue;
     const key = { vni: one.vni, ip: one.ip };
     if (random.once(12)) entries.push(endpointEntry(random, one.vni, one.ip, random.pick([0, 4, 6, 8, 9_999])));
-    if (random.once(4))
+    if (random.once(scene.services.includes(one) ? 20 : 4))
       entries.push({
         map: 'mappings',
         key,
@@ -244,7 +259,7 @@ const entriesOf = (scene: Scene): Entry[] => {
           },
         });
     }
-    if (random.once(3)) entries.push(pathEntry(scene, one, owner));
+    if (random.once(scene.services.includes(one) ? 1.5 : 3)) entries.push(pathEntry(scene, one, owner));
     if (random.once(10))
       entries.push({
         map: 'tombstones',
@@ -297,7 +312,8 @@ const endpointEntry = (random: Random, vni: number, ip: Uint8Array, ifindex: num
 
 const pathEntry = (scene: Scene, one: Someone, owner: () => Uint8Array): Entry => {
   const { random, config } = scene;
-  const state = random.pick([0, 1, 1, 1, 1, 2] as const);
+  const isService = scene.services.includes(one) ? !random.once(5) : random.once(40);
+  const state = isService ? 3 : random.pick([0, 1, 1, 1, 1, 2] as const);
   const told_at = ago(scene, [0, 0, config.soft_ms, config.hard_ms, config.negative_ms, 60_000]);
   return {
     map: 'paths',
@@ -312,7 +328,7 @@ const pathEntry = (scene: Scene, one: Someone, owner: () => Uint8Array): Entry =
       asked_at: random.once(2) ? told_at : ago(scene, [0, 50, 500]),
       checked_at: random.once(2) ? told_at : ago(scene, [0, config.check_ms, config.check_ms * 1.5]),
       live_at: ago(scene, [0, 100, 300, 600]),
-      mac: state === 1 ? macOf(one.ip) : new Uint8Array(6),
+      mac: state === 1 || (state === 3 && random.once(2)) ? macOf(one.ip) : new Uint8Array(6),
       asks: random.pick([0, 0, 0, 1, 2, 3, 254, 255]),
     },
   };
@@ -335,7 +351,13 @@ const shotOf = (scene: Scene): Shot => {
   const { random } = scene;
   const kind = random.below(20);
   if (kind === 0)
-    return { program: 'tunnel', ifindex: 0, gso_size: 0, packet: runnable(random.bytes(14 + random.below(100))) };
+    return {
+      program: 'tunnel',
+      ifindex: 0,
+      gso_size: 0,
+      again: false,
+      packet: runnable(random.bytes(14 + random.below(100))),
+    };
   if (kind < 10) {
     const port = random.pick(scene.ports);
     const packet = mutated(random, tenantFrame(scene, port), 14);
@@ -343,12 +365,13 @@ const shotOf = (scene: Scene): Shot => {
       program: 'endpoint',
       ifindex: random.once(40) ? random.pick([1, nicIfindex, 8]) : port.ifindex,
       gso_size: packet.readUInt16BE(12) === 0x0800 && random.once(50) ? random.pick([500, 1346, 1347, 1400]) : 0,
+      again: random.once(12),
       packet: runnable(packet),
     };
   }
-  const { packet, cookie } = underlayPacket(scene);
+  const { packet, cookie } = random.once(60) ? { packet: cutInOptions(scene) } : underlayPacket(scene);
   const program = random.once(3) ? 'bouncer' : 'nic';
-  const base = { program, ifindex: nicIfindex, gso_size: 0 } as const;
+  const base = { program, ifindex: nicIfindex, gso_size: 0, again: false } as const;
   const hurt = mutated(random, packet, 14);
   const changed = program === 'nic' ? runnable(hurt) : hurt;
   return cookie && changed.length === packet.length
@@ -410,6 +433,7 @@ const target = (scene: Scene, from?: Someone): Uint8Array => {
       ]),
     );
   if (from && way < 4) return from.subnet.gateway;
+  if (scene.services.length > 0 && way < 9) return random.pick(scene.services).ip;
   if (from && way < 14) return random.pick(from.subnet.members);
   return random.pick(everyone.filter((one) => one.vni === (from?.vni ?? vni))).ip;
 };
@@ -446,13 +470,56 @@ const arpOf = (random: Random, mac: Uint8Array, sender: Uint8Array, to: Uint8Arr
     to.subarray(12),
   ]);
 
+const somePorts = [...clientPorts, ...servicePorts, backendPort];
+
+/** Ports that services know, flags, and a sum that is right, wrong or none. */
+const transport = (random: Random, protocol: 6 | 17, payload: Buffer, from: Uint8Array, to: Uint8Array): void => {
+  const answers = random.once(2);
+  payload.writeUInt16BE(random.once(8) ? random.pick(somePorts) : answers ? backendPort : random.pick(clientPorts), 0);
+  payload.writeUInt16BE(
+    random.once(8) ? random.pick(somePorts) : answers ? random.pick(clientPorts) : random.pick(servicePorts),
+    2,
+  );
+  if (protocol === 6 && payload.length > 13) payload.writeUInt8(random.pick([2, 2, 18, 16, 16, 17, 4, 24, 0]), 13);
+  const sum = protocol === 6 ? 16 : 6;
+  if (payload.length < sum + 2) return;
+  payload.writeUInt16BE(0, sum);
+  if (random.once(4)) return;
+  const pseudo = Buffer.concat([
+    from.subarray(12),
+    to.subarray(12),
+    Buffer.from([0, protocol]),
+    u16(payload.length),
+    payload,
+  ]);
+  payload.writeUInt16BE(random.once(8) ? random.pick([0xffff, 1, 0x1234]) : checksum(pseudo, 0, pseudo.length), sum);
+};
+
+/** `from` says that what `to` sent it, as flows are translated, did not arrive. */
+const icmpErrorInto = (random: Random, payload: Buffer, from: Uint8Array, to: Uint8Array): void => {
+  payload.fill(0, 0, 36);
+  payload.writeUInt8(random.pick([3, 3, 3, 11, 12, 5]), 0);
+  payload.writeUInt16BE(random.once(20) ? 0x4600 : 0x4500, 8);
+  payload.writeUInt16BE(payload.length - 8, 10);
+  payload.writeUInt8(random.pick([6, 17, 17, 1]), 17);
+  payload.set(to.subarray(12), 20);
+  payload.set(random.once(6) ? random.bytes(4) : from.subarray(12), 24);
+  payload.writeUInt16BE(checksum(payload, 8, 28), 18);
+  payload.writeUInt16BE(random.pick(clientPorts), 28);
+  payload.writeUInt16BE(backendPort, 30);
+  payload.writeUInt16BE(0, 2);
+  payload.writeUInt16BE(checksum(payload, 0, payload.length), 2);
+};
+
 const ip4 = (random: Random, from: Uint8Array, to: Uint8Array, mtu: number): Buffer => {
   const options = random.once(8) ? random.bytes(4 * random.below(11)) : Buffer.alloc(0);
-  const protocol = random.pick([1, 6, 17, 17, 17, 132, 0, 255]);
+  const protocol = random.pick([1, 1, 6, 6, 6, 17, 17, 17, 17, 132, 0, 255] as const);
   const room = Math.max(0, mtu - 20 - options.length);
   const size = random.pick([0, 1, 7, 8, 20, 64, 200, random.once(4) ? room : 64, random.once(4) ? room + 1 : 64]);
   const payload = Buffer.alloc(size, random.below(256));
-  if (protocol === 1 && size >= 8) {
+  if ((protocol === 6 || protocol === 17) && size >= 4) transport(random, protocol, payload, from, to);
+  if (protocol === 1 && size >= 64 && random.once(2)) icmpErrorInto(random, payload, from, to);
+  else if (protocol === 1 && size >= 8) {
     payload.set([random.pick([8, 8, 8, 0, 3]), random.once(10) ? 1 : 0], 0);
     payload.writeUInt16BE(random.once(4) ? random.pick([0xf7ff, 0, 0xffff]) : 0, 2);
     if (!random.once(4)) payload.writeUInt16BE(checksum(payload, 0, payload.length), 2);
@@ -513,11 +580,18 @@ const underlayPacket = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => 
   const { random, self } = scene;
   const vni = random.once(12) ? random.pick([...vnis, random.below(1 << 24)]) : scene.vni;
   const from = random.once(15) ? random.pick(strangers) : random.once(20) ? self : random.pick(hosts.slice(1));
-  const someone = random.pick(everyone.filter((one) => one.vni === scene.vni));
-  const to = random.once(3) ? target(scene) : random.pick(everyone.filter((one) => one.vni === scene.vni)).ip;
+  const members = everyone.filter((one) => one.vni === scene.vni);
+  const someone = scene.services.length > 0 && random.once(2) ? random.pick(scene.services) : random.pick(members);
+  const remote = someone.ip;
+  const here = scene.ports.filter((port) => port.vni === vni);
+  const local = here.length > 0 && !random.once(6) ? random.pick(here).ip : random.pick(members).ip;
   const answering = random.once(3);
-  const [source, destination] = answering ? [to, someone.ip] : [someone.ip, to];
   const kind = random.below(10);
+  // An ARP reply comes from whom it is about; any other answer brings the endpoint's own packet back.
+  const [source, destination] =
+    answering && kind >= 4
+      ? [local, remote]
+      : [remote, answering || random.once(2) ? local : random.once(2) ? target(scene) : random.pick(members).ip];
   const inner =
     kind < 4
       ? innerArp(random, source, destination, answering)
@@ -568,6 +642,17 @@ const underlayPacket = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => 
   };
 };
 
+/** The packet ends, honestly, before the options that Geneve's header announces. */
+const cutInOptions = ({ random, self, vni }: Scene): Buffer => {
+  const options = Buffer.concat([
+    optionOf(0xff4d, 2, random.bytes(4)),
+    optionOf(0xff4d, 2, random.bytes(4 * random.below(3))),
+  ]);
+  const packet = tunnelPacket(random, { from: hosts[1] as Uint8Array, to: self, vni, options, inner: Buffer.alloc(0) });
+  packet.writeUInt8(random.below(64), 42);
+  return packet;
+};
+
 const innerArp = (random: Random, source: Uint8Array, destination: Uint8Array, reply: boolean): Buffer => {
   const arp = arpOf(random, macOf(source), source, destination);
   if (!random.once(20)) arp.writeUInt16BE(reply ? 2 : 1, 6);
@@ -582,12 +667,14 @@ const optionOf = (optionClass: number, type: number, body: Buffer): Buffer =>
 
 const pathOption = (scene: Scene, from: Uint8Array, answering: boolean): Buffer => {
   const { random } = scene;
-  const ops = answering ? [2, 2, 2, 2, 3, 3, 4, 4, 5, 6] : [1, 1, 1, 1, 1, 1, 1, 2, 3, 4, 6];
+  const ops = answering
+    ? [2, 2, 2, 2, 3, 3, 4, 4, 6, ...(scene.services.length > 0 ? [5, 5, 5] : [5])]
+    : [1, 1, 1, 1, 1, 1, 1, 2, 3, 4, 6];
   const body = Buffer.alloc(40);
   const hops = random.once(2) ? 0 : random.pick([0, 1, 1, 2, 3, 4, 5, 255]);
   body.writeUInt8(random.once(40) ? random.below(256) : random.pick(ops), 0);
   body.writeUInt8(hops, 1);
-  body.writeUInt16BE(random.once(3) ? random.below(8) : random.once(40) ? random.below(65536) : 0, 2);
+  body.writeUInt16BE(random.once(3) ? random.below(16) : random.once(40) ? random.below(65536) : 0, 2);
   body.writeUInt32BE(random.pick([0, 1, 3, 3, 4, 5, 0xffffffff]), 4);
   body.writeUInt32BE(random.once(8) ? random.pick([0, 2, 0xffffff, 9, 0xffffffff]) : 1, 8);
   body.set(random.bytes(8), 12);
@@ -598,8 +685,17 @@ const pathOption = (scene: Scene, from: Uint8Array, answering: boolean): Buffer 
     28,
   );
   body.set(random.bytes(6), 32);
+  if (body[0] === 5) pinInto(scene, body);
   if (random.once(40)) return optionOf(0xff4d, 0x81, body.subarray(0, 4 * random.below(10)));
   return optionOf(0xff4d, 0x81, body);
+};
+
+const pinInto = ({ random, vni }: Scene, body: Buffer): void => {
+  body.fill(0, 20);
+  body.writeUInt16BE(random.pick([0, 0, 1, 1, 2]), 38);
+  if (random.once(4)) return;
+  body.set(random.once(30) ? random.bytes(16) : random.pick(everyone.filter((one) => one.vni === vni)).ip, 20);
+  body.writeUInt16BE(backendPort, 36);
 };
 
 const tunnelPacket = (

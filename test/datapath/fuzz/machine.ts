@@ -1,5 +1,5 @@
 /** The executor as an asynchronous function: batches of worlds in, what the kernel did out. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -26,7 +26,17 @@ export const nicIfindex = 2;
 export const portIfindexes = [4, 6, 8] as const;
 
 /** Maps that programs write: read and emptied after every world. */
-export const written = ['paths', 'notices', 'hosts', 'budgets', 'traffic', 'drops'] as const;
+export const written = [
+  'paths',
+  'notices',
+  'hosts',
+  'budgets',
+  'traffic',
+  'drops',
+  'flows',
+  'young_flows',
+  'quotas',
+] as const;
 export type Written = (typeof written)[number];
 
 export interface Shown {
@@ -60,6 +70,9 @@ export interface Machine {
 interface Introduction {
   readonly maps: readonly { readonly name: string; readonly keySize: number; readonly valueSize: number }[];
 }
+
+/** What `nic` puts on a packet that its host sends on its way again; as in bpf/flow.h. */
+const againMark = 0x6d676761;
 
 const programBytes: Record<ProgramWord, number> = { endpoint: 0, nic: 1, bouncer: 2, tunnel: 3 };
 
@@ -106,13 +119,14 @@ export const startMachine = async (object: string): Promise<Machine> => {
         for (const { map, key, value } of world.entries)
           request.push(Buffer.from(['U'.charCodeAt(0), indexOf(map)]), encodeKey(map, key), encodeValue(map, value));
         for (const shot of world.shots) {
-          const head = Buffer.alloc(16);
+          const head = Buffer.alloc(20);
           head.write('R');
           head.writeUInt8(programBytes[shot.program], 1);
           head.writeUInt16LE(shot.packet.length, 2);
           head.writeUInt32LE(shot.ifindex, 4);
           head.writeUInt32LE(shot.gso_size, 8);
           head.writeUInt32LE(shot.gso_size ? Math.ceil(shot.packet.length / shot.gso_size) : 0, 12);
+          head.writeUInt32LE(shot.again ? againMark : 0, 16);
           request.push(head, shot.packet);
         }
         for (const map of written) request.push(Buffer.from(['X'.charCodeAt(0), indexOf(map)]));
@@ -134,6 +148,14 @@ export const startMachine = async (object: string): Promise<Machine> => {
       rmSync(directory, { recursive: true, force: true });
     },
   };
+};
+
+/** Does the verifier take every program of the object? */
+export const canLoad = (object: string): boolean => {
+  const directory = mkdtempSync('/dev/shm/megrez-fuzz-');
+  const { status } = spawnSync(build(), [object, '0', String(Verdict.count), directory], { input: '', stdio: 'pipe' });
+  rmSync(directory, { recursive: true, force: true });
+  return status === 0;
 };
 
 /** The executor's binary, built when its source is newer. */

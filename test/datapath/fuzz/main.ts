@@ -1,13 +1,15 @@
 /** `npm run fuzz`: see `usage`. */
 import { parseArgs } from 'node:util';
+import { buildMarked, coverageOf, type Marked } from './coverage';
 import { fuzz, type Report } from './fuzz';
 import { objectPath } from './paths';
 import { printFailure } from './print';
 
-const usage = `usage: npm run fuzz -- [--cases N] [--seed S] [--seconds T] [--from WORLD] [--failures N] [--object FILE]
+const usage = `usage: npm run fuzz -- [--cases N] [--seed S] [--seconds T] [--from WORLD] [--failures N] [--object FILE | --coverage]
 
 Generated packets go through the real programs and through the model (test/datapath/model). Stops after N different
-failures (default 1), each made small and printed as a packet-table row.`;
+failures (default 1), each made small and printed as a packet-table row. --coverage runs a copy of the programs with marks,
+and says what it did not reach.`;
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +19,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     failures: { type: 'string', default: '1' },
     object: { type: 'string', default: objectPath },
+    coverage: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -41,15 +44,36 @@ const progress = ({ cases, seconds }: Report): void => {
   process.stderr.write(`  ${cases} cases, ${Math.round(cases / seconds)} a second\n`);
 };
 
-const report = await fuzz({
+const options = {
   seed,
-  object: values.object,
   cases: number('cases'),
   seconds: number('seconds'),
   from: number('from'),
   failures: number('failures'),
   progress,
-});
+};
+
+/** Every part of the marks gets all cases. */
+const cover = async ({ objects, marks, unmarked }: Marked): Promise<Report> => {
+  const seen = Buffer.alloc(marks.length + unmarked.length);
+  let last: Report | undefined;
+  for (const object of objects) {
+    printed = 0;
+    last = await fuzz({ ...options, object });
+    for (const [at, mark] of (last.marks ?? []).entries()) if (mark && at < seen.length) seen[at] = 1;
+  }
+  const { statements, branches, missed } = coverageOf(marks, seen);
+  for (const { file, line, kind, what } of missed)
+    process.stdout.write(`not reached: ${file}:${line} ${kind} ${what}\n`);
+  const share = ([reached, all]: readonly [number, number]): string =>
+    `${reached} of ${all} (${((100 * reached) / all).toFixed(1)} %)`;
+  process.stdout.write(
+    `coverage of bpf/: statements ${share(statements)}, branches ${share(branches)}; ${unmarked.length} not measured\n`,
+  );
+  return last as Report;
+};
+
+const report = values.coverage ? await cover(buildMarked()) : await fuzz({ ...options, object: values.object });
 
 const { cases, seconds, worlds, undecided, verdicts, failures, lost } = report;
 for (const failure of failures)

@@ -12,3 +12,4 @@ const inCheckout = (path: string): string => {
 
 export const objectPath = inCheckout('dist/bpf/megrez.bpf.o');
 export const executorSource = inCheckout('test/datapath/fuzz/executor.c');
+export const bpfDirectory = inCheckout('bpf');

@@ -20,7 +20,7 @@ export const printFailure = ({ world, difference }: Failure, title: string): str
       ({ map, key, value }) => `    row('${map}', ${literal(key, world.made_at)}, ${literal(value, world.made_at)}),`,
     ),
     '  ],',
-    `  packet: () => ${packetOf(shot)}, // ${shot.program}, interface ${shot.ifindex}${shot.gso_size ? `, gso_size ${shot.gso_size}` : ''}`,
+    `  packet: () => ${packetOf(shot)}, // ${shot.program}, interface ${shot.ifindex}${shot.gso_size ? `, gso_size ${shot.gso_size}` : ''}${shot.again ? ', again' : ''}`,
     '},',
   ];
   return lines.join('\n');

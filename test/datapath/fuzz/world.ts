@@ -17,6 +17,8 @@ export interface Shot {
   readonly program: ProgramWord;
   readonly ifindex: number;
   readonly gso_size: number;
+  /** Its own host sends it on its way once more. */
+  readonly again: boolean;
   readonly packet: Buffer;
   readonly cookie?: CookieAt;
 }

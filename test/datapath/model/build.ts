@@ -163,6 +163,7 @@ export interface Told {
   readonly host: Address;
   readonly generation: bigint;
   readonly mac: Buffer;
+  readonly flags: number;
 }
 
 /** The question as its answer to the asker: the reply with TELL, or NONE. */
@@ -175,7 +176,7 @@ export const answer = (
 ): Buffer => {
   const copy = told ? arpReply(packet, tunnel.inner, told.mac) : Buffer.from(packet);
   const at = tunnel.option;
-  setHead(copy, at, { op: told ? op.tell : op.none, hops: 0, flags: 0 });
+  setHead(copy, at, { op: told ? op.tell : op.none, hops: 0, flags: told?.flags ?? 0 });
   if (told) {
     copy.writeBigUInt64BE(told.generation, at + 24);
     copy.set(ip4Of(told.host), at + 32);
@@ -202,6 +203,30 @@ export const passedOn = (config: Config, packet: Buffer, at: number, question: Q
     copy.writeUInt32BE(question.epoch, at + 8);
     copy.writeUInt32BE(question.subnet, at + 12);
     readdress(copy, config, to);
+  });
+
+/** Data for a service as the answer that the address is one. */
+export const serviceAnswer = (
+  config: Config,
+  packet: Buffer,
+  at: number,
+  asker: Address,
+  { host, generation = 0n, mac }: { host: Address; generation?: bigint; mac?: Buffer },
+): Buffer =>
+  rewritten(packet, (copy) => {
+    setHead(copy, at, { op: op.tell, hops: 0, flags: askFlag.service });
+    copy.writeBigUInt64BE(generation, at + 24);
+    copy.set(ip4Of(host), at + 32);
+    if (mac) copy.set(mac, at + 36);
+    readdress(copy, config, asker);
+  });
+
+/** The same as the answer which backend the flow has. */
+export const pinAnswer = (config: Config, packet: Buffer, at: number, asker: Address, body: Buffer): Buffer =>
+  rewritten(packet, (copy) => {
+    setHead(copy, at, { op: op.pin, hops: 0, flags: askFlag.service });
+    copy.set(body, at + 24);
+    readdress(copy, config, asker);
   });
 
 /** A packet without an option, to where its endpoint is now; it counts its hops in the outer time to live. */

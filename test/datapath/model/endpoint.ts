@@ -8,6 +8,7 @@ import {
   cookieIn,
   isBelieved,
   isDenied,
+  isService,
   lifeOf,
   pathTo,
   probe_ns,
@@ -17,6 +18,7 @@ import {
 } from './learn';
 import { ETHERNET, type Frame, frameOf, gatewayMac, op } from './packet';
 import type { Run, Step } from './run';
+import { choose, establish, flowAt, livingFlow, pin, spreadOf, tcpFlags, translated, undone } from './service';
 import { about, type Config, elapsed, type Path, type Port } from './state';
 
 const anySender = `${'\0'.repeat(10)}\xff\xff${'\0'.repeat(4)}`;
@@ -29,8 +31,12 @@ interface Sent extends Run {
   readonly config: Config;
   readonly port: Port;
   readonly frame: Frame;
+  /** Whom it is for: of a service's flow, the backend. */
+  readonly to: Address;
   /** To another subnet: the gateway is a hop. */
   readonly isRouted: boolean;
+  /** A backend for the service's flow is asked for. */
+  readonly spread?: number;
 }
 
 type Result = VerdictWord | Omit<Step, 'vni'>;
@@ -42,7 +48,7 @@ export const endpoint = (run: Run): Step => {
   const frame = frameOf(run.packet, 0);
   if (typeof frame === 'string') return { verdict: frame, vni: port.vni };
   const isRouted = frame.kind === 'ip4' && !isIn(frame.destination, port.ip4.network, port.ip4.mask);
-  const sent: Sent = { ...run, config, port, frame, isRouted };
+  const sent: Sent = { ...run, config, port, frame, isRouted, to: frame.destination };
   const step = checkSource(sent) ?? (frame.kind === 'arp' ? arp(sent) : ip(sent));
   return typeof step === 'string' ? { verdict: step, vni: port.vni } : { ...step, vni: port.vni };
 };
@@ -52,16 +58,11 @@ const checkSource = ({ frame, port }: Sent): VerdictWord | undefined => {
   return frame.kind === 'ip4' && frame.source !== port.ip4.ip ? 'spoofed_ip' : undefined;
 };
 
-const findOwner = ({ state, config, port, frame, ifindex, isRouted, now }: Sent): ReturnType<typeof whomToAsk> =>
-  whomToAsk(
-    state,
-    config,
-    { vni: port.vni, subnet: port.subnet, ip: frame.destination, ifindex, routed: isRouted },
-    now,
-  );
+const findOwner = ({ state, config, port, to, ifindex, isRouted, spread, now }: Sent): ReturnType<typeof whomToAsk> =>
+  whomToAsk(state, config, { vni: port.vni, subnet: port.subnet, ip: to, ifindex, routed: isRouted, spread }, now);
 
 const asking = (
-  { config, port, frame, now }: Sent,
+  { config, port, to, now }: Sent,
   { subnet, epoch, flags }: { subnet: number; epoch: number; flags: number },
 ): Buffer =>
   optionOf({
@@ -69,7 +70,7 @@ const asking = (
     epoch,
     subnet,
     flags,
-    cookie: cookieIn(config, port.vni, frame.destination, windowOf(now)),
+    cookie: cookieIn(config, port.vni, to, windowOf(now)),
     host: config.self,
   });
 
@@ -104,11 +105,16 @@ const arp = (sent: Sent): Result => {
   const local = state.endpoints.get(about(port.vni, target));
   if (local) return answered(local.mac, 'arp_local');
   const path = pathTo(state, port.vni, target);
+  // A service that was learned of by data has no link-layer address yet.
+  const isFresh = path?.state === 'service' && elapsed(path.told_at, now) < config.hard_lease_ns;
+  if (isFresh && path.mac[0]) return answered(path.mac, 'arp_path');
   if (isBelieved(config, path, now)) return answered(path.mac, 'arp_path');
   if (isDenied(config, path, now)) return 'unknown_address';
   const ask = findOwner(sent);
   if (ask === 'known') return answered((pathTo(state, port.vni, target) as Path).mac, 'arp_owned');
-  return typeof ask === 'string' ? ask : askArp(sent, ask);
+  const service = state.services.get(about(port.vni, target));
+  if (ask === 'served' && service) return answered(service.mac, 'arp_owned');
+  return typeof ask === 'string' ? (ask as VerdictWord) : askArp(sent, ask);
 };
 
 const askArp = (sent: Sent, ask: Ask): Result => {
@@ -144,9 +150,10 @@ const ip = (sent: Sent): Result => {
   const refused = checkDestination(sent);
   if (refused) return refused;
   if (isTooBig(sent)) return fail(sent, 'too_big');
-  if (!sent.isRouted) return send(sent);
+  // Its own host sends it on its way again: that is no hop.
+  if (!sent.isRouted || sent.again) return route(sent);
   if (frame.ttl <= 1) return fail(sent, 'expired');
-  return send({ ...sent, packet: routed(packet) });
+  return route({ ...sent, packet: routed(packet) });
 };
 
 const checkDestination = ({ frame, port, isRouted }: Sent): VerdictWord | undefined => {
@@ -172,19 +179,61 @@ const fail = (sent: Sent, kind: ErrorKind): Result => {
   return errorTo(state, { port, ifindex, packet, kind, now, gso: gso_size > 0 });
 };
 
+const route = (sent: Sent): Result =>
+  pathTo(sent.state, sent.port.vni, sent.to)?.state === 'service' ? serve(sent) : send(sent);
+
+/** To a service: translated, when its flow has a backend; else that is asked for. */
+const serve = (sent: Sent): Result => {
+  const { state, packet, port, now } = sent;
+  const key = flowAt(packet, ETHERNET, port.vni);
+  if (key === 'service_protocol') return pingService(packet);
+  if (typeof key === 'string') return key;
+  const flags = tcpFlags(packet, ETHERNET);
+  const flow = livingFlow(state, key, flags.opens, now);
+  if (!flow) return sendAsking({ ...sent, spread: spreadOf(key) });
+  flow.seen_at = now;
+  if (flags.ends) flow.state = 'closing';
+  const inner = translated(packet, flow);
+  const to = flow.destination;
+  // A backend that is its own client: both ends of the flow are seen here, and nowhere else.
+  if (flow.state === 'new' && flags.acknowledges && to === port.ip4.ip) establish(state, key);
+  if (!inner) return 'kernel';
+  return send({ ...sent, to, packet: inner, isRouted: !isIn(to, port.ip4.network, port.ip4.mask) });
+};
+
+const pingService = (packet: Buffer): Result => {
+  const reply = pingReply(packet);
+  return reply ? { verdict: 'ping_service', action: 'redirect', packet: reply } : 'service_protocol';
+};
+
+/** This host is a bouncer of the service: it gives the flow its backend, and the packet sets out again. */
+const serveHere = (sent: Sent): Result => {
+  const { state, packet, port, ifindex, to, now } = sent;
+  const key = flowAt(packet, ETHERNET, port.vni);
+  if (key === 'service_protocol') return pingService(packet);
+  if (typeof key === 'string') return key;
+  const backend = choose(state, key);
+  if ('told' in backend) return backend.told ? fail(sent, 'no_backend') : 'no_backend';
+  if (!pin(state, key, backend, ifindex, now)) return 'no_backend';
+  isService(state, port.vni, to, now);
+  return { verdict: 'told_service', action: 'redirect', packet };
+};
+
 const send = (sent: Sent): Result => {
-  const { packet, frame, port, state, config, now } = sent;
-  const local = state.endpoints.get(about(port.vni, frame.destination));
+  const { packet, port, state, config, now, to } = sent;
+  const local = state.endpoints.get(about(port.vni, to));
   if (local) {
     if (!local.ifindex) return 'not_here';
+    const inner = undone(state, packet, local.ifindex, port.vni, now);
+    if (!inner) return 'kernel';
     return {
       verdict: 'local',
       action: 'redirect',
-      packet: withMacs(packet, local.mac, sourceMac(sent)),
+      packet: withMacs(inner, local.mac, sourceMac(sent)),
       received: { ifindex: local.ifindex, bytes: packet.length },
     };
   }
-  const path = pathTo(state, port.vni, frame.destination);
+  const path = pathTo(state, port.vni, to);
   if (isDenied(config, path, now)) return fail(sent, 'unreachable');
   return isBelieved(config, path, now) ? sendKnown(sent, path) : sendAsking(sent);
 };
@@ -194,7 +243,8 @@ const sourceMac = ({ isRouted, frame }: Sent): Buffer => (isRouted ? gatewayMac 
 
 const sendAsking = (sent: Sent): Result => {
   const ask = findOwner(sent);
-  if (ask === 'known') return sendDirect(sent, pathTo(sent.state, sent.port.vni, sent.frame.destination) as Path);
+  if (ask === 'known') return sendDirect(sent, pathTo(sent.state, sent.port.vni, sent.to) as Path);
+  if (ask === 'served') return serveHere(sent);
   if (ask === 'unknown_address') return fail(sent, 'unreachable');
   return typeof ask === 'string' ? ask : sendVia(sent, ask);
 };
@@ -202,26 +252,25 @@ const sendAsking = (sent: Sent): Result => {
 const sendKnown = (sent: Sent, path: Path): Result => {
   const { state, config, now, gso_size, port } = sent;
   // Streams wait for a smaller packet to come along: they ask nobody for a sign of life, and later for the rest.
-  const watched = gso_size === 0 && elapsed(path.live_at, now) >= probe_ns;
-  const life = watched ? lifeOf(state, path.host, now) : 'alive';
-  if (watched && life === 'alive') path.live_at = now;
+  const isWatched = gso_size === 0 && elapsed(path.live_at, now) >= probe_ns && path.host !== config.self;
+  const life = isWatched ? lifeOf(state, path.host, now) : 'alive';
+  if (isWatched && life === 'alive') path.live_at = now;
   const check_ns = life === 'silent' ? probe_ns : config.check_ns;
   const renew_ns = gso_size ? Math.floor((config.soft_lease_ns + config.hard_lease_ns) / 2) : config.soft_lease_ns;
-  let believed = { ...path };
+  const isDue = elapsed(path.told_at, now) >= renew_ns && elapsed(path.asked_at, now) >= config.retry_ns;
   if (elapsed(path.checked_at, now) >= (gso_size ? check_ns + Math.floor(check_ns / 2) : check_ns)) {
     const ask = findOwner(sent);
     if (typeof ask !== 'string') return sendVia(sent, ask);
     if (ask === 'unknown_address') return fail(sent, 'unreachable');
-    if (ask === 'known') believed = { ...(pathTo(state, path.vni, path.ip) as Path) };
+    if (ask === 'known') return sendDirect(sent, pathTo(state, path.vni, path.ip) as Path);
     // A check that cannot be made takes nothing away.
-    else path.checked_at = now;
+    path.checked_at = now;
   }
-  if (believed.host === config.self) return 'not_here';
-  const due = elapsed(believed.told_at, now) >= renew_ns && elapsed(believed.asked_at, now) >= config.retry_ns;
-  if (life !== 'ask' && !due) return sendDirect(sent, believed);
+  if (life !== 'ask' && !isDue) return sendDirect(sent, path);
   path.asked_at = now;
+  if (path.host === config.self) return 'not_here';
   const question = { subnet: sent.isRouted ? 0 : port.subnet, epoch: 0, flags: 0 };
-  return tunnelled(sent, 'direct_ask', { to: believed.host, mac: believed.mac, option: asking(sent, question) });
+  return tunnelled(sent, 'direct_ask', { to: path.host, mac: path.mac, option: asking(sent, question) });
 };
 
 const sendDirect = (sent: Sent, path: Path): Result =>

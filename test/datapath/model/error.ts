@@ -6,17 +6,18 @@ import { ETHERNET, gatewayMac, IP4 } from './packet';
 import type { Step } from './run';
 import type { Port, State } from './state';
 
-export type ErrorKind = 'unreachable' | 'expired' | 'too_big';
+export type ErrorKind = 'unreachable' | 'expired' | 'too_big' | 'no_backend';
 
 /** `told`: the endpoint was; `untold`: it may not be. */
 const kinds = {
   unreachable: { told: 'unreachable', untold: 'unknown_address', type: 3, code: 1 },
   expired: { told: 'time_exceeded', untold: 'expired', type: 11, code: 0 },
+  no_backend: { told: 'port_unreachable', untold: 'no_backend', type: 3, code: 3 },
   too_big: { told: 'fragment_needed', untold: 'too_big', type: 3, code: 4 },
 } as const satisfies Record<ErrorKind, { told: VerdictWord; untold: VerdictWord; type: number; code: number }>;
 
-const quoteMax = 68;
-const quoteMin = 28;
+/** The longest header and 8 bytes; or, of a shorter packet, the headers of IPv4 and TCP; or the least. */
+const quotes = [68, 40, 28] as const;
 
 /** `packet`, a bare frame of the endpoint behind `ifindex`, with the error about itself in front. */
 export const errorTo = (
@@ -42,10 +43,11 @@ export const errorTo = (
   const { told, type, code } = kinds[kind];
   const refused: Omit<Step, 'vni'> = { verdict: untold, action: 'drop' };
   if (!mayCauseError(packet) || !spendError(state, ifindex, now)) return refused;
-  // It quotes the longest header and 8 bytes, or the least of both; what is behind the quote stays in the frame.
-  const quoted = packet.length >= ETHERNET + quoteMax ? quoteMax : quoteMin;
-  if (packet.length < ETHERNET + quoted) return refused;
-  if (gso) return { verdict: 'kernel' };
+  const quoted = quotes.find((bytes) => packet.length >= ETHERNET + bytes);
+  if (quoted === undefined) return refused;
+  // A packet that is long enough keeps its length, so that the error fits where it did; others grow.
+  const keeps = quoted === quotes[0] && packet.length >= ETHERNET + IP4 + 8 + quoted;
+  if (gso && !keeps) return { verdict: 'kernel' };
   const message = Buffer.alloc(8 + quoted);
   message.set([type, code]);
   message.writeUInt16BE(kind === 'too_big' ? port.mtu : 0, 6);
@@ -58,7 +60,7 @@ export const errorTo = (
   header.set(ip4Of(port.ip4.gateway), 12);
   header.set(ip4Of(port.ip4.ip), 16);
   sealIp4(header, 0);
-  const rest = packet.subarray(ETHERNET + quoted);
+  const rest = packet.subarray(keeps ? ETHERNET + IP4 + message.length : ETHERNET + quoted);
   return {
     verdict: told,
     action: 'redirect',

@@ -13,7 +13,7 @@ const silent_ns = 300_000_000;
 export const probe_ns = 100_000_000;
 const noticeInterval_ns = 10_000_000;
 const servingState = 2;
-export const askFlag = { second: 1, twin: 2, answer: 4 } as const;
+export const askFlag = { second: 1, twin: 2, answer: 4, service: 8 } as const;
 
 const cookies = new Map<string, bigint>();
 
@@ -54,11 +54,11 @@ export const heard = (state: State, host: Address, now: number): void => {
   else state.hosts.set(host, { asked_at: 0, heard_at: now, probed_at: 0 });
 };
 
-/** The oldest ask since the host was last heard counts. */
+/** The oldest ask since the host was last heard counts; none in the tick of the clock that heard it. */
 const hostAsked = (state: State, host: Address, now: number): void => {
   const known = state.hosts.get(host);
   if (!known) state.hosts.set(host, { asked_at: now, heard_at: 0, probed_at: 0 });
-  else if (known.asked_at <= known.heard_at) known.asked_at = Math.max(now, known.heard_at + 1);
+  else if (known.asked_at <= known.heard_at && now > known.heard_at) known.asked_at = now;
 };
 
 const isSuspect = (state: State, host: Address, now: number): boolean => {
@@ -124,7 +124,7 @@ const ownerAnswered = (state: State, path: Path | undefined, now: number): void 
 
 /**
  * An answer comes in. A lower generation never replaces a higher one within its lease, forgotten or not. `checked`: it
- * is a bouncer's, so the next check is a whole period away.
+ * is a bouncer's, so the next check is a whole period away. `service`: the address is a service.
  */
 export const told = (
   state: State,
@@ -132,7 +132,7 @@ export const told = (
   vni: number,
   ip: Address,
   answer: Mapping,
-  checked: boolean,
+  { checked = false, service = false }: { checked?: boolean; service?: boolean },
   now: number,
 ): VerdictWord | undefined => {
   const old = pathTo(state, vni, ip);
@@ -141,7 +141,7 @@ export const told = (
   state.paths.set(
     about(vni, ip),
     newPath(vni, ip, now, {
-      state: 'told',
+      state: service ? 'service' : 'told',
       host: answer.host,
       generation: answer.generation,
       mac: Buffer.from(answer.mac),
@@ -158,6 +158,19 @@ export const denied = (state: State, vni: number, ip: Address, now: number): Ver
   ownerAnswered(state, old, now);
   state.paths.set(about(vni, ip), newPath(vni, ip, now, { state: 'none' }));
   return undefined;
+};
+
+/** A bouncer gave a flow its backend: the address is a service. */
+export const isService = (state: State, vni: number, ip: Address, now: number): void => {
+  const path = pathTo(state, vni, ip);
+  if (!path) {
+    state.paths.set(about(vni, ip), newPath(vni, ip, now, { state: 'service' }));
+    return;
+  }
+  ownerAnswered(state, path, now);
+  path.state = 'service';
+  path.told_at = now;
+  path.asks = 0;
 };
 
 /** The path's own host says that the endpoint left: the path is forgotten, its generation is not. */
@@ -211,7 +224,8 @@ export const spendError = (state: State, ifindex: number, now: number): boolean 
 /** The subnet of an address of the VPC, as far as this host knows. */
 export const routeOf = (state: State, vni: number, ip: Address): number | undefined => longest(state.routes, vni, ip);
 
-const slotKey = (vni: number, subnet: number, ip: Address): string => `${vni}/${subnet}/${slotOf(vni, bytesOf(ip))}`;
+const keyOf = (vni: number, subnet: number, slot: number): string => `${vni}/${subnet}/${slot}`;
+const slotKey = (vni: number, subnet: number, ip: Address): string => keyOf(vni, subnet, slotOf(vni, bytesOf(ip)));
 
 export const ownersOf = (state: State, vni: number, subnet: number, ip: Address): Owners | undefined =>
   state.slots.get(slotKey(vni, subnet, ip));
@@ -248,32 +262,30 @@ const choose = (
 };
 
 /**
- * Where to ask for `ip`, of the own subnet or, `routed`, of another one; 'known' when this host holds the answer, which
- * is a path now.
+ * Where to ask for `ip`, of the own subnet or, `routed`, of another one; `spread`: for a backend of the service that it
+ * is, which any bouncer of its subnet gives. 'known': this host holds the answer, which is a path now. 'served': it is a
+ * bouncer of the service itself.
  */
 export const whomToAsk = (
   state: State,
   config: Config,
-  {
-    vni,
-    subnet: own,
-    ip,
-    ifindex,
-    routed,
-  }: { vni: number; subnet: number; ip: Address; ifindex: number; routed: boolean },
+  { vni, subnet: own, ip, ifindex, routed, spread }: Wanted,
   now: number,
-): Ask | VerdictWord | 'known' => {
+): Ask | VerdictWord | 'known' | 'served' => {
   const mapping = state.mappings.get(about(vni, ip));
-  if (mapping) return told(state, config, vni, ip, mapping, true, now) ?? 'known';
+  if (mapping) return told(state, config, vni, ip, mapping, { checked: true }, now) ?? 'known';
+  if (state.services.has(about(vni, ip))) return 'served';
   // The table that knows most: of the address's subnet, or else of the VPC's dividers.
   const route = routed ? routeOf(state, vni, ip) : own;
-  const bouncers = route === undefined ? undefined : ownersOf(state, vni, route, ip);
-  const subnet = bouncers || !routed ? (route ?? 0) : 0;
-  const owners = bouncers ?? (routed ? ownersOf(state, vni, 0, ip) : undefined);
+  const slot = slotOf(vni, bytesOf(ip));
+  const bouncersKey = keyOf(vni, route ?? 0, spread === undefined ? slot : spread % 256);
+  const bouncers = route === undefined ? undefined : state.slots.get(bouncersKey);
+  const key = bouncers || !routed ? bouncersKey : keyOf(vni, 0, slot);
+  const owners = bouncers ?? (routed ? state.slots.get(key) : undefined);
   if (!owners) return 'no_owner';
-  // A divider that knows the address's subnet does not deny it, whatever it lacks.
-  const isFinal = !routed || bouncers !== undefined || route === undefined;
-  if (isFinal && mayDeny(state, vni, subnet, ip, now)) return 'unknown_address';
+  // A divider that knows the address's subnet does not deny it, whatever it lacks, nor does anybody a service.
+  const isFinal = spread === undefined && (bouncers !== undefined || route === undefined);
+  if (isFinal && state.holdings.get(key)?.state === servingState && now < state.attached) return 'unknown_address';
   // Before anything is remembered: a scan must not push out the paths of others.
   if (!spend(state, config, ifindex, now)) return 'ask_budget';
   // Every second unanswered ask goes to the other owner.
@@ -283,8 +295,18 @@ export const whomToAsk = (
   const path = pathTo(state, vni, ip);
   if (path) path.asked = chosen.to;
   hostAsked(state, chosen.to, now);
-  return { ...chosen, subnet, epoch: owners.epoch, flags: twin ? askFlag.twin : 0 };
+  const flags = (twin ? askFlag.twin : 0) | (spread === undefined ? 0 : askFlag.service);
+  return { ...chosen, subnet: bouncers || !routed ? (route ?? 0) : 0, epoch: owners.epoch, flags };
 };
+
+export interface Wanted {
+  readonly vni: number;
+  readonly subnet: number;
+  readonly ip: Address;
+  readonly ifindex: number;
+  readonly routed: boolean;
+  readonly spread: number | undefined;
+}
 
 /** At most one notice per asker and address in 10 ms. */
 export const noticeDue = (state: State, asker: Address, vni: number, ip: Address, now: number): boolean => {

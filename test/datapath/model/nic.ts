@@ -11,11 +11,14 @@ import {
   noticePort,
   optionOf,
   passedOn,
+  pinAnswer,
   redirected,
   reversed,
+  serviceAnswer,
+  withMacs,
 } from './build';
 import { type Address, ip4At, zero } from './bytes';
-import { errorTo } from './error';
+import { type ErrorKind, errorTo } from './error';
 import {
   askFlag,
   cookieHolds,
@@ -23,14 +26,27 @@ import {
   forget,
   heard,
   isHolder,
+  isService,
   mayDeny,
   noticeDue,
   ownersOf,
   routeOf,
   told,
 } from './learn';
-import { type Frame, frameOf, isUnderlay, op, type Question, questionOf, type Tunnel, tunnelOf } from './packet';
+import {
+  ETHERNET,
+  type Frame,
+  frameOf,
+  gatewayMac,
+  isUnderlay,
+  op,
+  type Question,
+  questionOf,
+  type Tunnel,
+  tunnelOf,
+} from './packet';
 import type { Run, Step } from './run';
+import { choose, flowAt, livingFlow, pin, pinBody, tcpFlags, undone } from './service';
 import { about, type Config, type Endpoint, type Mapping, type State, type Tombstone } from './state';
 
 /** What passing on costs a packet without an option of the outer time to live. */
@@ -71,6 +87,8 @@ const walk = (run: Run, config: Config, tunnel: Tunnel): Result => {
     case op.tell:
     case op.none:
       return learn(arrived);
+    case op.pin:
+      return learnPin(arrived);
     case op.gone:
       return learnGone(arrived);
     case op.echo:
@@ -81,11 +99,13 @@ const walk = (run: Run, config: Config, tunnel: Tunnel): Result => {
 };
 
 const deliver = (
-  { packet, tunnel, frame }: Arrived,
+  { state, packet, tunnel, frame, now }: Arrived,
   to: Endpoint,
   verdict: VerdictWord = 'delivered',
-): Omit<Step, 'vni'> & { readonly packet: Buffer } => {
-  const inner = decapsulate(packet, tunnel, frame, to.mac);
+): 'kernel' | (Omit<Step, 'vni'> & { readonly packet: Buffer }) => {
+  const bare = decapsulate(packet, tunnel, frame, to.mac);
+  const inner = frame.kind === 'arp' ? bare : undone(state, bare, to.ifindex, tunnel.vni, now);
+  if (!inner) return 'kernel';
   return {
     verdict,
     action: 'redirect',
@@ -129,6 +149,7 @@ const askLeft = (arrived: Asked, question: Question): Result => {
   const tombstone = state.mappings.has(about(question.vni, question.ip)) ? undefined : tombstoneOf(arrived);
   if (!tombstone) {
     const result = bounce(arrived, question);
+    if (result === 'pinned') return pinFlow(arrived, question);
     // Whoever asked the host that its path leads to hears that there is nothing any more.
     return result === 'not_holder' && question.hops === 0 ? answerGone(arrived) : result;
   }
@@ -183,11 +204,13 @@ const ask = (arrived: Asked): Result => {
   });
   const delivered = deliver(arrived, local, 'delivered_told');
   if (question.hops === 0) {
-    // The asker is the neighbour it came from: a clone goes back as the notice. Test runs come from no real hop.
+    // The asker is the neighbour it came from: a clone goes back as the notice.
     const told = notice(config, packet, tunnel.option, question.asker, option);
-    return { ...delivered, emitted: [{ ifindex: arrived.ifindex, packet: told }] };
+    const emitted = [{ ifindex: arrived.ifindex, packet: told }];
+    return typeof delivered === 'string' ? { verdict: delivered, emitted } : { ...delivered, emitted };
   }
-  if (!arrived.interfaces.has(local.ifindex)) return 'kernel';
+  if (typeof delivered === 'string') return delivered;
+  if (!arrived.interfaces.has(local.ifindex)) return { ...delivered, verdict: 'kernel', action: 'drop' };
   // Passed on: a clone is delivered, and the packet itself is the notice, wherever the routes say.
   return {
     ...delivered,
@@ -207,8 +230,55 @@ const ask = (arrived: Asked): Result => {
   };
 };
 
+/** A bouncer's answer to a packet of a service's flow: which backend it has; or, to what is no flow, that it is a service. */
+const pinFlow = ({ state, config, packet, tunnel }: Asked, question: Question): Result => {
+  const key = flowAt(packet, tunnel.inner + ETHERNET, tunnel.vni);
+  if (key === 'service_fragment' || key === 'malformed') return key;
+  const service = state.services.get(about(question.vni, question.ip));
+  const answer =
+    typeof key === 'string'
+      ? serviceAnswer(config, packet, tunnel.option, question.asker, { host: config.self, ...service })
+      : pinAnswer(config, packet, tunnel.option, question.asker, pinBody(choose(state, key)));
+  return { verdict: 'pinned', action: 'redirect', packet: answer };
+};
+
+/** PIN: the flow of a packet that an endpoint here sent gets its backend, and the packet sets out again. */
+const learnPin = (arrived: Asked): Result => {
+  const { state, config, packet, tunnel, frame, now } = arrived;
+  const at = tunnel.option;
+  const ip = frame.destination;
+  if (!cookieHolds(config, tunnel.vni, ip, now, packet.readBigUInt64BE(at + 16))) return 'forged_cookie';
+  const sender = senderOf(arrived);
+  if (!sender) return 'not_here';
+  isService(state, tunnel.vni, ip, now);
+  const backend = { ip: packet.toString('latin1', at + 24, at + 40), port: packet.readUInt16BE(at + 40) };
+  if (backend.ip === zero) {
+    const told = packet.readUInt16BE(at + 42) === 1;
+    return told ? tellSender(arrived, sender, { kind: 'no_backend', untold: 'no_backend' }) : 'no_backend';
+  }
+  const key = flowAt(packet, tunnel.inner + ETHERNET, tunnel.vni);
+  if (typeof key === 'string') return key;
+  // A flow that lives keeps its backend: only the path to the service had been forgotten.
+  const lives = livingFlow(state, key, tcpFlags(packet, tunnel.inner + ETHERNET).opens, now);
+  if (!lives && !pin(state, key, backend, sender.ifindex, now)) return 'no_backend';
+  return again(arrived, sender);
+};
+
+/** The packet as its endpoint sent it to its gateway. */
+const again = ({ packet, tunnel, frame }: Arrived, sender: Endpoint): Result => ({
+  verdict: 'told_service',
+  action: 'redirect',
+  packet: withMacs(decapsulate(packet, tunnel, frame, gatewayMac), gatewayMac, sender.mac),
+});
+
+/** The endpoint here whose packet came back. */
+const senderOf = ({ state, tunnel, frame }: Arrived): Endpoint | undefined => {
+  const sender = frame.kind === 'ip4' ? state.endpoints.get(about(tunnel.vni, frame.source)) : undefined;
+  return sender?.ifindex ? sender : undefined;
+};
+
 type Found =
-  | { readonly verdict: 'answered'; readonly mapping: Mapping }
+  | { readonly verdict: 'answered'; readonly mapping: Mapping; readonly flags: number }
   | { readonly verdict: 'answered_none' }
   | { readonly verdict: 'forwarded'; readonly to: Address; readonly question: Question }
   | VerdictWord;
@@ -219,15 +289,23 @@ type Found =
  */
 const lookUp = ({ state, config, frame, now }: Arrived, asked: Question): Found => {
   const { vni, ip } = asked;
+  const plain = { ...asked, flags: asked.flags & ~askFlag.service };
   const mapping = state.mappings.get(about(vni, ip));
   if (mapping) {
-    if (frame.kind === 'arp') return { verdict: 'answered', mapping };
+    if (frame.kind === 'arp') return { verdict: 'answered', mapping, flags: 0 };
     if (mapping.host === config.self) return 'not_here';
-    return asked.hops < hopsMax ? { verdict: 'forwarded', to: mapping.host, question: asked } : 'hops';
+    return asked.hops < hopsMax ? { verdict: 'forwarded', to: mapping.host, question: plain } : 'hops';
   }
+  const service = state.services.get(about(vni, ip));
+  if (service) {
+    if (frame.kind === 'ip4') return 'pinned';
+    return { verdict: 'answered', mapping: { host: config.self, ...service }, flags: askFlag.service };
+  }
+  // Who believes in a service that is gone is sent to whoever owns the address's own slot.
+  const believed = asked.flags & askFlag.service ? { ...plain, epoch: 0 } : asked;
   // A divider asks on about the subnet of its longest prefix.
   const route = asked.subnet === 0 ? routeOf(state, vni, ip) : undefined;
-  const question = route === undefined ? asked : { ...asked, subnet: route, epoch: 0 };
+  const question = route === undefined ? believed : { ...believed, subnet: route, epoch: 0 };
   if (mayDeny(state, vni, question.subnet, ip, now)) return { verdict: 'answered_none' };
   const other = whoElse(state, config, question);
   if (!other || other.to === asked.asker) return 'not_holder';
@@ -262,12 +340,8 @@ const bounce = (arrived: Asked, asked: Question): Result => {
     const passed = passedOn(config, packet, tunnel.option, found.question, found.to);
     return { verdict: 'forwarded', action: 'redirect', packet: passed };
   }
-  const mapping = found.verdict === 'answered' ? found.mapping : undefined;
-  return {
-    verdict: found.verdict,
-    action: 'redirect',
-    packet: answer(config, packet, tunnel, asked.asker, mapping),
-  };
+  const told = found.verdict === 'answered' ? { ...found.mapping, flags: found.flags } : undefined;
+  return { verdict: found.verdict, action: 'redirect', packet: answer(config, packet, tunnel, asked.asker, told) };
 };
 
 /** TELL and NONE. */
@@ -284,8 +358,11 @@ const learn = (arrived: Asked): Result => {
     mac: packet.subarray(at + 36, at + 42),
   };
   if (!isUnderlay(state, answered.host)) return 'forged_host';
-  const refused = told(state, config, tunnel.vni, ip, answered, isReply, now);
+  const service = (packet.readUInt16BE(at + 6) & askFlag.service) !== 0;
+  const refused = told(state, config, tunnel.vni, ip, answered, { checked: isReply, service }, now);
   if (refused) return refused;
+  const sender = service && !isReply ? senderOf(arrived) : undefined;
+  if (sender) return again(arrived, sender);
   // The reply that made the path is also the endpoint's answer.
   const local = isReply ? state.endpoints.get(about(tunnel.vni, frame.destination)) : undefined;
   return local?.ifindex ? deliver(arrived, local, 'told_arp') : { verdict: 'told', action: 'drop' };
@@ -293,19 +370,20 @@ const learn = (arrived: Asked): Result => {
 
 /** The endpoint whose packet came back with NONE hears of it, from its gateway. */
 const tellUnreachable = (arrived: Asked): Result => {
-  const { state, packet, tunnel, frame, now } = arrived;
-  const untold: Result = { verdict: 'told_none', action: 'drop' };
-  const sender = frame.kind === 'ip4' ? state.endpoints.get(about(tunnel.vni, frame.source)) : undefined;
-  const port = sender?.ifindex ? state.ports.get(sender.ifindex) : undefined;
-  if (!sender || !port) return untold;
-  return errorTo(state, {
-    port,
-    ifindex: sender.ifindex,
-    packet: decapsulate(packet, tunnel, frame, port.mac),
-    kind: 'unreachable',
-    now,
-    untold: 'told_none',
-  });
+  const sender = senderOf(arrived);
+  if (!sender) return { verdict: 'told_none', action: 'drop' };
+  return tellSender(arrived, sender, { kind: 'unreachable', untold: 'told_none' });
+};
+
+const tellSender = (
+  { state, packet, tunnel, frame, now }: Asked,
+  { ifindex }: Endpoint,
+  { kind, untold }: { kind: ErrorKind; untold: VerdictWord },
+): Result => {
+  const port = state.ports.get(ifindex);
+  if (!port) return { verdict: untold, action: 'drop' };
+  const inner = decapsulate(packet, tunnel, frame, port.mac);
+  return errorTo(state, { port, ifindex, packet: inner, kind, now, untold });
 };
 
 /** XDP in front of the stack: answers ARP that came straight from its asker, drops what is forged, leaves the rest. */
@@ -327,8 +405,8 @@ export const bouncer = (run: Run): Step => {
     const arrived = { ...run, config, tunnel: { ...tunnel, option: tunnel.option }, frame };
     const found = lookUp(arrived, question);
     if (typeof found === 'string' || found.verdict === 'forwarded') return 'pass';
-    const mapping = found.verdict === 'answered' ? found.mapping : undefined;
-    const reply = answer(config, packet, arrived.tunnel, question.asker, mapping);
+    const told = found.verdict === 'answered' ? { ...found.mapping, flags: found.flags } : undefined;
+    const reply = answer(config, packet, arrived.tunnel, question.asker, told);
     return { verdict: found.verdict, action: 'tx', packet: reversed(reply) };
   })();
   return typeof step === 'string' ? { verdict: step, vni: tunnel.vni } : { ...step, vni: tunnel.vni };

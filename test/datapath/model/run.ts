@@ -15,6 +15,8 @@ export interface Run {
   readonly packet: Buffer;
   readonly ifindex: number;
   readonly gso_size: number;
+  /** Its own host sends it on its way once more: checked and counted already. */
+  readonly again: boolean;
   /** Interfaces there are; a row may name one that went away. */
   readonly interfaces: ReadonlySet<number>;
 }
@@ -53,7 +55,7 @@ export const runModel = (program: ProgramWord, run: Run): Outcome => {
   const step = programs[program](run);
   const bytes = run.packet.length;
   if (isDrop(step.verdict)) countDrop(run.state, step.vni, step.verdict, bytes);
-  if (program === 'endpoint') count(run.state, run.ifindex, 'sent', bytes);
+  if (program === 'endpoint' && !run.again) count(run.state, run.ifindex, 'sent', bytes);
   if (step.received) count(run.state, step.received.ifindex, 'received', step.received.bytes);
   const action = step.action ?? (step.verdict === 'pass' ? 'pass' : 'drop');
   return {

@@ -89,6 +89,41 @@ export interface Config {
   readonly ask_interval_ns: number;
   readonly ask_burst_ns: number;
 }
+export interface ServicePort {
+  readonly backends: number;
+  readonly byClient: boolean;
+  readonly refusal: number;
+  readonly bucket: Buffer;
+}
+export interface Backend {
+  readonly ip: Address;
+  readonly port: number;
+}
+/** One way of a flow: as its packets come. */
+export interface FlowKey {
+  readonly vni: number;
+  readonly source: Address;
+  readonly destination: Address;
+  readonly source_port: number;
+  readonly destination_port: number;
+  readonly protocol: number;
+}
+/** What they become. */
+export interface Flow {
+  readonly key: FlowKey;
+  readonly source: Address;
+  readonly destination: Address;
+  readonly source_port: number;
+  readonly destination_port: number;
+  state: 'new' | 'established' | 'closing';
+  readonly ifindex: number;
+  pinned_at: number;
+  seen_at: number;
+}
+export interface Quota {
+  pinned_at: number;
+  flows: number;
+}
 /** A prefix of a longest-prefix map: `bits` of the 16 bytes. */
 export interface Prefix<T> {
   readonly vni: number;
@@ -112,6 +147,11 @@ export interface State {
   readonly underlay: Prefix<true>[];
   readonly next_hops: Map<Address, NextHop>;
   readonly networks: Set<number>;
+  readonly services: Map<About, { readonly generation: bigint; readonly mac: Buffer }>;
+  /** By `<vni>/<address>/<port>/<protocol>`. */
+  readonly service_ports: Map<string, ServicePort>;
+  /** By the same and `/<number>`. */
+  readonly backends: Map<string, Backend>;
   // Of the datapath.
   readonly budgets: Map<number, Budget>;
   readonly traffic: Map<number, { readonly sent: Counter; readonly received: Counter }>;
@@ -119,6 +159,11 @@ export interface State {
   readonly hosts: Map<Address, HostState>;
   /** When the asker was last told, by `<asker>/<about>`. */
   readonly notices: Map<string, number>;
+  /** Established flows, and all others, by `flowName`. */
+  readonly flows: Map<string, Flow>;
+  readonly young_flows: Map<string, Flow>;
+  /** Of each interface whose endpoint is a client of services. */
+  readonly quotas: Map<number, Quota>;
   /** By `<vni>/<verdict>`. */
   readonly drops: Map<string, Counter>;
 }
@@ -147,6 +192,28 @@ export const pathOf = (value: Value<'paths'>): Path => ({
   asks: value.asks,
 });
 
+const flowStates = ['new', 'established', 'closing'] as const;
+
+export const flowOf = (key: Key<'flows'>, value: Value<'flows'>): Flow => ({
+  key: { ...key, source: addressOf(key.source), destination: addressOf(key.destination) },
+  source: addressOf(value.source),
+  destination: addressOf(value.destination),
+  source_port: value.source_port,
+  destination_port: value.destination_port,
+  state: flowStates[value.state] ?? 'new',
+  ifindex: value.ifindex,
+  pinned_at: Number(value.pinned_at),
+  seen_at: Number(value.seen_at),
+});
+
+export const flowName = (key: FlowKey): string =>
+  `${key.vni}/${key.source}/${key.source_port}/${key.destination}/${key.destination_port}/${key.protocol}`;
+
+const servicePort = (key: Key<'service_ports'>): string =>
+  servicePortName(key.vni, addressOf(key.ip), key.port, key.protocol);
+export const servicePortName = (vni: number, ip: Address, port: number, protocol: number): string =>
+  `${about(vni, ip)}/${port}/${protocol}`;
+
 /** The state that rows make. */
 export const stateOf = (entries: readonly Entry[]): State => {
   const state: State = {
@@ -162,6 +229,12 @@ export const stateOf = (entries: readonly Entry[]): State => {
     underlay: [],
     next_hops: new Map(),
     networks: new Set(),
+    services: new Map(),
+    service_ports: new Map(),
+    backends: new Map(),
+    flows: new Map(),
+    young_flows: new Map(),
+    quotas: new Map(),
     budgets: new Map(),
     traffic: new Map(),
     paths: new Map(),
@@ -273,6 +346,32 @@ const put = (state: State, entry: Entry): void => {
         `${addressOf(key.asker)}/${about(key.about.vni, addressOf(key.about.ip))}`,
         Number(value.sent_at),
       );
+      return;
+    case 'services':
+      state.services.set(about(key.vni, addressOf(key.ip)), {
+        generation: BigInt(value.generation),
+        mac: Buffer.from(value.mac),
+      });
+      return;
+    case 'service_ports':
+      state.service_ports.set(servicePort(key), {
+        backends: value.backends,
+        byClient: value.affinity === 1,
+        refusal: value.refusal,
+        bucket: Buffer.from(value.bucket),
+      });
+      return;
+    case 'backends':
+      state.backends.set(`${servicePort(key.service)}/${key.number}`, { ip: addressOf(value.ip), port: value.port });
+      return;
+    case 'flows':
+    case 'young_flows': {
+      const flow = flowOf(key, value);
+      state[map].set(flowName(flow.key), flow);
+      return;
+    }
+    case 'quotas':
+      state.quotas.set(key.ifindex, { pinned_at: Number(value.pinned_at), flows: value.flows });
       return;
     case 'last_heard':
       return; // what spares a look at `hosts`
