@@ -2,7 +2,6 @@ import type { Endpoint, HeldAddress } from '@megrez/model';
 import { type Compare, keys, type Operation } from '@megrez/store';
 import type { Context } from '../context';
 import { type Stored, subnetKey, type TableView, tableView } from '../mirror';
-import { isAttached } from '../relay/attachment';
 import { waitHosts } from '../relay/readiness';
 import { leaveServices } from '../services';
 import { hostsOf, keysOf, placesOf } from './endpoint-draft';
@@ -84,16 +83,14 @@ export const forget = async (
   await Promise.all(
     held.map(async (address) => {
       const { hosts } = address.value;
-      const here = hosts.filter((host) => context.mirror.hosts.has(host));
-      const absent = here.filter((host) => !isAttached(context, host));
-      const present = here.filter((host) => !absent.includes(host));
+      // Who is about to be found detached is waited for until it is certain, and no longer.
       const waited = await waitHosts(context, {
-        hosts: present,
-        required: new Set(present),
+        hosts: hosts.filter((host) => context.mirror.hosts.has(host)),
+        required: new Set(),
         revision: address.revision,
         deadline_ms,
       });
-      const missing = [...absent, ...waited.late];
+      const missing = [...waited.detached, ...waited.late];
       for (const host of missing) late.add(host);
       if (missing.length === 0) await releaseHeld(context, address);
     }),

@@ -300,6 +300,17 @@ describe('endpoints', () => {
     await expect.poll(held, { timeout: 20_000 }).toEqual([]);
   }, 40_000);
 
+  it('whose bouncer dies are deleted as soon as that is certain', async () => {
+    const wide = { vpc: 'acme', subnet: 'wide' };
+    await cluster.api.call('createEndpoint', { ...wide, name: 'w', host: 'h1' });
+    cluster.peers.get('h4')?.close();
+    // Long before the deadline.
+    await cluster.api.call('deleteEndpoint', { ...wide, name: 'w', timeoutMs: 60_000 });
+    await cluster.peer(4);
+    const held = async () => Object.keys(await cluster.dump()).filter((key) => key.includes('/held/'));
+    await expect.poll(held, { timeout: 20_000 }).toEqual([]);
+  }, 40_000);
+
   it('of a host that died are made again elsewhere, with the same address, by who asks for it', async () => {
     const request = { ...web, name: 'mortal', host: 'h5', ip: '10.0.1.123' };
     await cluster.api.call('createEndpoint', request);

@@ -12,10 +12,10 @@ import {
 } from '@megrez/model';
 import { type Entry, keys, prefixes } from '@megrez/store';
 import type { Context } from '../context';
-import { isAttached, settledAttachment } from '../relay/attachment';
+import { isAttached } from '../relay/attachment';
 import { lateError } from '../relay/readiness';
 import type { Call } from '../server/rpc';
-import { keysOf, placesOf } from './endpoint-draft';
+import { keysOf } from './endpoint-draft';
 import { removeEndpoint } from './endpoint-remove';
 import { readByIndex } from './endpoint-write';
 import { findSubnet, findVpc, shown } from './lookup';
@@ -88,7 +88,6 @@ export const deleteEndpoint = async (
   const object = objectName.endpoint(request.vpc, request.subnet, request.name);
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const entry = await findEndpoint(context, request);
-    for (const host of placesOf(entry.value)) await settledAttachment(context, host, deadline_ms);
     const removed = await removeEndpoint(context, entry, deadline_ms);
     if (removed.kind === 'changed') continue;
     if (removed.kind === 'late') {

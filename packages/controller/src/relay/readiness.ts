@@ -16,6 +16,8 @@ export interface WaitOptions {
 export interface WaitResult {
   /** Hosts that have not acknowledged by the deadline. */
   readonly late: readonly string[];
+  /** Hosts that were left out because they were, or became, detached. */
+  readonly detached: readonly string[];
   /** Of objects at exactly the revision, as the agents reported them. */
   readonly failures: readonly (Failure & { readonly host: string })[];
 }
@@ -35,8 +37,11 @@ export const waitHosts = async (context: Context, options: WaitOptions): Promise
   context.metrics.applyWait.observe((performance.now() - started) / 1_000);
   return {
     late: hosts.filter((_, i) => results[i] === undefined),
+    detached: hosts.filter((_, i) => results[i] === 'detached'),
     failures: results.flatMap((failures, i) =>
-      (failures ?? []).map((failure) => ({ ...failure, host: hosts[i] ?? '' })),
+      failures === undefined || failures === 'detached'
+        ? []
+        : failures.map((failure) => ({ ...failure, host: hosts[i] ?? '' })),
     ),
   };
 };
@@ -46,7 +51,7 @@ const waitHost = async (
   context: Context,
   host: string,
   { required, revision, deadline_ms }: WaitOptions,
-): Promise<readonly Failure[] | undefined> => {
+): Promise<readonly Failure[] | 'detached' | undefined> => {
   for (;;) {
     const left = deadline_ms - performance.now();
     if (context.closing.aborted) throw stopping(host);
@@ -62,7 +67,7 @@ const waitHost = async (
       const answer = await waitElsewhere(context, where, host, revision, Math.min(left, ask_ms));
       if (answer !== undefined) return answer;
     } else if (where.kind === 'detached' && !required.has(host)) {
-      return [];
+      return 'detached';
     }
     await context.mirror.changed.next(Math.min(retry_ms, left));
   }
