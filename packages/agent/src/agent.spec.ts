@@ -65,11 +65,13 @@ test('an endpoint is made, served, and leaves nothing behind', async () => {
   const [name] = await links();
   const link = await host.exec('ip', '-d', 'link', 'show', name as string);
   expect(link).toContain('NOARP');
-  expect(link).toContain('mtu 1386');
+  // Whatever the endpoint claims reaches the program, which says what fits.
+  expect(link).toContain('mtu 65535');
   expect(link).toContain(`alias megrez:${vni}/10.0.1.7`);
   expect(link).toContain('gso_max_size 65422');
   expect(await host.exec('cat', `/proc/sys/net/ipv6/conf/${name}/disable_ipv6`)).toBe('1\n');
   const inside = await host.inside('a', 'ip', 'address', 'show', 'eth0');
+  expect(inside).toContain('mtu 1386');
   expect(inside).toContain('10.0.1.7/24');
   expect(inside).toContain('02:4d:0a:00:01:07');
   expect(await host.inside('a', 'ip', 'route')).toContain('default via 10.0.1.1');
@@ -211,6 +213,73 @@ test('an endpoint comes, moves on, and is served here until it is told to have l
   expect(await namespaces()).toBe('');
   for (const map of ['ports', 'endpoints', 'budgets', 'traffic'] as const) expect(await host.map(map)).toEqual([]);
   expect(await mapped()).toEqual(['192.0.2.2']);
+});
+
+/** A process in a namespace answers every datagram some milliseconds late, and says how many when none came for a while. */
+const answerLate = `
+  const socket = require('dgram').createSocket('udp4');
+  let count = 0, timer;
+  socket.on('message', (message, from) => {
+    count += 1;
+    clearTimeout(timer);
+    timer = setTimeout(() => { console.log(count); process.exit(); }, 400);
+    setTimeout(() => socket.send(message, from.port, from.address, () => {}), 5);
+  }).bind(5555);`;
+/** Sends a datagram every half millisecond for a second, and says how many answers came. */
+const askOften = `
+  const socket = require('dgram').createSocket('udp4');
+  let count = 0, sent = 0;
+  const start = performance.now();
+  socket.on('message', () => { count += 1; });
+  const timer = setInterval(() => {
+    for (; sent < (performance.now() - start) * 2; sent++) socket.send('?', 5555, '10.0.1.7', () => {});
+    if (sent >= 2000) { clearInterval(timer); setTimeout(() => { console.log(count); process.exit(); }, 200); }
+  }, 1);`;
+
+test('an endpoint that moves on answers everything that reached it here', async () => {
+  host.start(relay.address);
+  const session = await host.alive(relay.session());
+  const asker = endpointChange({ ip: '10.0.1.8', name: 'b' }, 11);
+  await session.send([...introduction, endpointChange({}, 10), asker], { snapshot: true, end: true });
+  const answered = host.inside('a', process.execPath, '-e', answerLate);
+  const heard = host.inside('b', process.execPath, '-e', askOften);
+  const received = '{vpc="acme",subnet="web",endpoint="a",direction="received"}';
+  const count = () => metric(`megrez_endpoint_packets_total${received}`);
+  await vi.waitFor(async () => expect(await count()).toBeGreaterThan(300), { timeout: 5_000, interval: 10 });
+  await session.send([endpointChange({ host: 'h2', hostAddress: other.address }, 20)]);
+  expect(await links()).toHaveLength(1);
+  const [asked, came] = [Number(await answered), Number(await heard)];
+  expect(asked).toBeGreaterThan(100);
+  expect(came).toBe(asked);
+});
+
+test('an endpoint that claims to carry more is told what fits, also after its interface was made smaller', async () => {
+  host.start(relay.address);
+  const first = await host.alive(relay.session());
+  const both = [endpointChange({}, 10), endpointChange({ ip: '10.0.1.8', name: 'b' }, 11)];
+  await first.send([...introduction, ...both], { snapshot: true, end: true });
+  await host.inside('a', 'ip', 'link', 'set', 'eth0', 'mtu', '2000');
+  const big = async () => {
+    // The error is remembered by the route.
+    await host.inside('a', 'ip', 'route', 'flush', 'cache');
+    const ping = ['ping', '-M', 'do', '-s', '1500', '-c', '1', '-W', '2', '10.0.1.8'];
+    return host.inside('a', 'sh', '-c', '"$@" || true', 'sh', ...ping);
+  };
+  expect(await big()).toMatch(/From 10\.0\.1\.1 .*Frag needed and DF set \(mtu = 1386\)/);
+
+  // As an agent left it that made both ends alike.
+  const before = await host.map('ports');
+  const names = await links();
+  for (const name of names) await host.exec('ip', 'link', 'set', name, 'mtu', '1386');
+  expect(await big()).not.toContain('Frag needed');
+  await host.kill();
+  host.start(relay.address);
+  const second = await host.alive(relay.session());
+  await second.send([...introduction, ...both], { snapshot: true, end: true });
+  expect(await links()).toEqual(names);
+  expect(await host.map('ports')).toEqual(before);
+  expect(await host.inside('a', 'ip', 'link', 'show', 'eth0')).toContain('mtu 2000');
+  expect(await big()).toContain('Frag needed and DF set (mtu = 1386)');
 });
 
 test('a divider has the routes and tables of all subnets, and says so when it has them', async () => {

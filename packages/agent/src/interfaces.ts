@@ -32,6 +32,12 @@ type Place =
   | { readonly kind: 'veth'; readonly netns: string; readonly peer: string; readonly managed: boolean }
   | { readonly kind: 'tap'; readonly name: string };
 
+/**
+ * Of the host's end of a veth: the kernel drops in silence what is larger than that of the receiving end, and a tenant who
+ * sends too much shall be told. What fits is decided by the row in `ports`.
+ */
+const host_end_mtu = 65_535;
+
 export interface Interfaces {
   /**
    * Makes the endpoint's interface, or finds it as it should be if it may `exist`; `beforeUp` writes the rows that it
@@ -76,11 +82,7 @@ export const openInterfaces = (
     }
   };
 
-  const factsOf = ({ ifindex, mtu: link_mtu, kind }: Link): InterfaceFacts => ({
-    ifindex,
-    mtu: link_mtu,
-    veth: kind === 'veth',
-  });
+  const factsOf = ({ ifindex, kind }: Link): InterfaceFacts => ({ ifindex, mtu, veth: kind === 'veth' });
 
   /** The interface that is there already, when it is this endpoint's and where it belongs. */
   const find = async ({ endpoint, ip }: OwnEndpoint, place: Place): Promise<Link | undefined> => {
@@ -128,7 +130,8 @@ export const openInterfaces = (
       netns: place.netns,
       peerName: place.peer,
       peerMac: endpoint.mac,
-      mtu,
+      mtu: host_end_mtu,
+      peerMtu: mtu,
       gsoMaxSize,
       // In a namespace of ours nobody speaks IPv6 unasked.
       linkLocal: !place.managed || reaches.some(({ address }) => familyOf(address) === 6),
@@ -200,9 +203,10 @@ export const openInterfaces = (
       const found = exists ? await find(own, place) : undefined;
       if (found !== undefined) {
         if (place.kind === 'veth' && place.managed) managed.set(found.ifindex, place.netns);
-        if (found.mtu !== mtu) await setLink({ ifindex: found.ifindex, mtu });
+        const wanted_mtu = place.kind === 'veth' ? host_end_mtu : mtu;
+        if (found.mtu !== wanted_mtu) await setLink({ ifindex: found.ifindex, mtu: wanted_mtu });
         await attachTcx(program, found.ifindex, { pin: endpointPin(found.ifindex), direction: 'ingress' });
-        beforeUp({ ...factsOf(found), mtu });
+        beforeUp(factsOf(found));
         if (!found.up) await setLink({ ifindex: found.ifindex, up: true });
         return;
       }

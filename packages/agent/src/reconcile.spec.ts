@@ -54,9 +54,9 @@ const recorded = async () => {
       tombstones,
       found: [],
       interfaces: {
-        ensure: nothing,
+        ensure: async (_own, _subnet, _exists, beforeUp) => beforeUp({ ifindex: 5, mtu: 1386, veth: true }),
         keep: async () => false,
-        remove: nothing,
+        remove: async () => wrote('remove interface'),
         list: async () => ({ whole: new Map(), halves: [] }),
       },
       nextHops: {
@@ -144,4 +144,25 @@ test('a slot that is given up is not held any more before its mappings go', asyn
     'delete mappings',
     'put slots',
   ]);
+});
+
+test('an endpoint that leaves is not found any more before it cannot answer any more', async () => {
+  for (const gone of [
+    endpointDeletion('10.0.1.7', 20),
+    endpointChange({ host: 'h2', hostAddress: '192.0.2.2' }, 20),
+    endpointDeletion('10.0.1.7', 20, '192.0.2.2'),
+  ]) {
+    const { apply } = await recorded();
+    const made = await apply([vpcChange(), subnetChange(), tableChange(other), endpointChange({}, 10)]);
+    expect(made.slice(-2)).toEqual(['put ports', 'put endpoints']);
+    const steps = await apply([gone]);
+    expect(steps.slice(0, 5)).toEqual([
+      'put tombstones',
+      'delete endpoints',
+      'delete ports',
+      'delete budgets',
+      'delete traffic',
+    ]);
+    expect(steps[5]).toBe('remove interface');
+  }
 });

@@ -1,5 +1,5 @@
 import { HoldingState, type MapName, maps } from '@megrez/abi';
-import { type Address, addressHex, type Change, type Failure, parseAddress } from '@megrez/model';
+import { type Address, addressHex, type Change, type Endpoint, type Failure, parseAddress } from '@megrez/model';
 import {
   addressesOf,
   contextOf,
@@ -18,6 +18,7 @@ import {
   type Work,
 } from '@megrez/plan';
 import type { Logger } from 'pino';
+import { answersSent } from './answers';
 import { failureOf } from './failure';
 import type { Interfaces } from './interfaces';
 import type { NextHops } from './next-hops';
@@ -104,9 +105,8 @@ export const openReconciler = (
     if (current === undefined) return;
     // It was made anew since.
     if (work.deleted && !rows.forced && maps.endpoints.value.decode(current).generation > work.generation) return;
-    const { hostAddress } = object.endpoint;
-    const moved = own === undefined && hostAddress !== '' && hostAddress !== self;
-    tombstones.bury(key, moved ? parseAddress(hostAddress) : nowhere, work.generation);
+    const to = own === undefined ? movedTo(object.endpoint) : undefined;
+    tombstones.bury(key, to ?? nowhere, work.generation);
   };
 
   const removeRow = (work: MarkedWork, key: RowKey): void => {
@@ -133,10 +133,12 @@ export const openReconciler = (
   };
 
   /** Everything of an endpoint but its interface: what is wanted is written, what it may have beside it goes. */
-  const applyRows = (work: MarkedWork): void => {
+  const applyRows = (work: MarkedWork): void => applyRowsOf(work, known.interfaces.get(work.id)?.ifindex);
+
+  const applyRowsOf = (work: MarkedWork, ifindex: number | undefined): void => {
     const wanted = rowsOf(known, host, work);
     const keep = new Set(wanted.map(rowId));
-    for (const key of keysOf(work, known.interfaces.get(work.id)?.ifindex)) {
+    for (const key of keysOf(work, ifindex)) {
       if (!keep.has(rowId(key))) removeRow(work, key);
     }
     for (const row of wanted) putRow(row);
@@ -178,15 +180,27 @@ export const openReconciler = (
     ensured.set(work.id, generation);
   };
 
+  /** Where else the endpoint is now, if it left for another host. */
+  const movedTo = (endpoint: Endpoint): Address | undefined => {
+    const { hostAddress } = endpoint;
+    return hostAddress !== '' && hostAddress !== self ? parseAddress(hostAddress) : undefined;
+  };
+
+  const releaseEndpoint = async (work: MarkedWork, endpoint: Endpoint): Promise<void> => {
+    // Its port stays for the answers to what came before the tombstone.
+    const facts = known.interfaces.get(work.id);
+    applyRowsOf(work, undefined);
+    if (facts !== undefined && movedTo(endpoint) !== undefined) await answersSent(rows, facts.ifindex);
+    await detachEndpoint(work.id);
+  };
+
   const applyEndpoint = async (work: MarkedWork): Promise<Failure | undefined> => {
     const { object } = work;
     if (object.oneofKind !== 'endpoint') return undefined;
     const own = known.endpoints.get(work.id);
     try {
-      if (own === undefined) {
-        applyRows(work);
-        await detachEndpoint(work.id);
-      } else await attachEndpoint(work);
+      if (own === undefined) await releaseEndpoint(work, object.endpoint);
+      else await attachEndpoint(work);
       found.delete(work.id);
       failed.delete(work.id);
       return undefined;

@@ -119,7 +119,8 @@ static void release(struct job *job)
 		close(endpoint->program_fd);
 }
 
-// createEndpointInterface({name, netns, peerName, mtu?, mac?, peerMac?, alias?, gsoMaxSize?, queues?, up?, linkLocal?,
+// createEndpointInterface({name, netns, peerName, mtu?, peerMtu?, mac?, peerMac?, alias?, gsoMaxSize?, queues?, up?,
+//   linkLocal?,
 //   addresses: [{address}], routes: [{dst?, via?, onlink?, mtu?}], handle?, pin? | pinPrefix?, expedite?}) -> {ifindex, peerIfindex, mac}
 napi_value endpoint_create(napi_env env, napi_callback_info info)
 {
@@ -137,6 +138,7 @@ napi_value endpoint_create(napi_env env, napi_callback_info info)
 	endpoint->peer.alias[0] = '\0';
 	endpoint->peer.ifindex = endpoint->host.ifindex = 0;
 	read_name(&reader, "peerName", endpoint->peer.name, sizeof(endpoint->peer.name));
+	endpoint->peer.mtu = read_u32(&reader, "peerMtu", endpoint->host.mtu);
 	endpoint->peer.has_mac = read_mac(&reader, "peerMac", endpoint->peer.mac);
 	endpoint->peer.arp = -1;
 	endpoint->expedite = read_flag(&reader, "expedite") != 0;

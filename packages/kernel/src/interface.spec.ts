@@ -183,7 +183,8 @@ test('an endpoint interface in one call', async () => {
     name,
     netns: pod,
     peerName: 'eth0',
-    mtu: 1404,
+    mtu: 65_535,
+    peerMtu: 1404,
     gsoMaxSize: 65_000,
     peerMac: '02:0a:00:00:01:05',
     alias: 'megrez acme/web/a',
@@ -199,7 +200,7 @@ test('an endpoint interface in one call', async () => {
   expect(await getLink({ name })).toMatchObject({
     ifindex: made.ifindex,
     mac: made.mac,
-    mtu: 1404,
+    mtu: 65_535,
     up: true,
     running: true,
     arp: false,

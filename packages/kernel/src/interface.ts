@@ -131,6 +131,8 @@ export interface CreateEndpointInterface {
   readonly netns: string;
   readonly peerName: string;
   readonly mtu?: number;
+  /** Of the endpoint's end; default `mtu`. */
+  readonly peerMtu?: number;
   readonly gsoMaxSize?: number;
   readonly queues?: number;
   readonly mac?: string;

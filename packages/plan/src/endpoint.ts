@@ -125,7 +125,7 @@ const datapathRows = (ifindex: number): readonly Row[] => [
 
 /**
  * Every row that an address of an endpoint may have; `ifindex` of its interface, when it had one. In the order of removal:
- * nobody finds an endpoint whose port is gone.
+ * nobody finds an endpoint whose port is gone, because what it answers would go nowhere.
  */
 export const endpointKeys = (vni: number, ip: Address, ifindex: number | undefined): readonly RowKey[] => [
   rowKey('mappings', { vni, ip }),

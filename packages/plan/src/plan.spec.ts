@@ -10,7 +10,17 @@ import {
 import { Endpoint, formatAddress, parseAddress, SlotState, type SlotTable, Subnet, Vpc } from '@megrez/model';
 import { slotOf } from '@megrez/ring';
 import { describe, expect, test } from 'vitest';
-import { type PlanContext, plan, planConfig, planUnderlay, type Row, rowId, subnetFacts } from '.';
+import {
+  endpointKeys,
+  keysOf,
+  type PlanContext,
+  plan,
+  planConfig,
+  planUnderlay,
+  type Row,
+  rowId,
+  subnetFacts,
+} from '.';
 
 const web = Subnet.create({
   vpc: 'acme',
@@ -52,6 +62,15 @@ const of = (rows: readonly Row[], map: Row['map']): Row => {
 const names = (rows: readonly Row[]): readonly string[] => rows.map(({ map }) => map);
 
 describe('an endpoint of this host', () => {
+  test('can be found after it can answer, and answers until it is not found any more', () => {
+    const comes = names(endpointRows(a)).filter((map) => map === 'ports' || map === 'endpoints');
+    expect(comes).toEqual(['ports', 'endpoints']);
+    const goes = endpointKeys(7, parseAddress(a.ip), 12).map(({ map }) => map);
+    expect(goes).toEqual(['mappings', 'endpoints', 'ports', 'budgets', 'traffic']);
+    const moved = keysOf({ object: { oneofKind: 'endpoint', endpoint: a }, former: [] }, 12).map(({ map }) => map);
+    expect(moved).toEqual(goes);
+  });
+
   test('has a port, with what the datapath writes made beside it', () => {
     const rows = endpointRows(a);
     expect(names(rows)).toEqual(['budgets', 'traffic', 'ports', 'endpoints']);
