@@ -20,6 +20,22 @@ static __always_inline __be32 address_to_ip4(const struct address *address)
 	return address->word[3];
 }
 
+static __always_inline bool address_is_ip4(const struct address *a)
+{
+	return (a->word[0] | a->word[1] | (a->word[2] ^ bpf_htonl(0xffff))) == 0;
+}
+
+/* Of IPv6. */
+static __always_inline bool address_is_multicast6(const struct address *a)
+{
+	return (a->word[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000);
+}
+
+static __always_inline bool address_is_link_local6(const struct address *a)
+{
+	return (a->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
 static __always_inline bool address_equal(const struct address *a, const struct address *b)
 {
 	return ((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) | (a->word[2] ^ b->word[2]) |

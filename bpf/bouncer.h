@@ -42,7 +42,7 @@ static __always_inline enum verdict bouncer_packet(struct xdp_md *ctx, __u64 now
 	verdict = parse_frame(&view, tunnel.inner, length, &frame);
 	if (verdict != CONTINUE)
 		return verdict;
-	if (frame.protocol != bpf_htons(ETH_P_ARP) || frame.operation != bpf_htons(1))
+	if (frame.kind != FRAME_REQUEST)
 		return VERDICT_PASS;
 	verdict = parse_question(option, &tunnel, &frame, &question);
 	if (verdict != CONTINUE)
@@ -54,7 +54,7 @@ static __always_inline enum verdict bouncer_packet(struct xdp_md *ctx, __u64 now
 	if (verdict != VERDICT_ANSWERED && verdict != VERDICT_ANSWERED_NONE)
 		return VERDICT_PASS;
 	swap_macs(&view);
-	return answer_in_place(&view, self, &tunnel, &question, verdict, &answer);
+	return answer_in_place(&view, self, &tunnel, &question, frame.protocol, verdict, &answer);
 }
 
 #endif

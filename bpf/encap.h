@@ -13,6 +13,8 @@
 
 /* The kernel says so when the packet was in a tunnel before and its marks survived a veth. */
 #define EALREADY 114
+/* Of bpf_skb_adjust_room since 6.3: what comes out is IPv6. Older headers do not have the name. */
+#define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
 
 /* Flows keep their order when the underlay spreads them by this port. */
 static __always_inline __be16 source_port(__u32 hash)
@@ -24,6 +26,23 @@ static __always_inline __u32 mix(__u32 hash, __u32 value)
 {
 	hash = (hash ^ value) * 0x9e3779b1;
 	return hash ^ hash >> 15;
+}
+
+static __always_inline __u32 flow_hash6(const struct view *view, __u32 offset)
+{
+	const struct ip6_header *ip = at(view, offset, sizeof(*ip));
+	const __u32 *ports;
+	__u32 hash;
+
+	if (!ip)
+		return 0;
+	hash = mix(mix(mix(mix(0, ip->source.word[2]), ip->source.word[3]), ip->destination.word[2]),
+		   ip->destination.word[3]);
+	hash = mix(hash, ip->next);
+	if (ip->next != IPPROTO_TCP && ip->next != IPPROTO_UDP)
+		return hash;
+	ports = at(view, offset + sizeof(*ip), sizeof(*ports));
+	return ports ? mix(hash, *ports) : hash;
 }
 
 /* Over addresses, protocol and ports; over the first three for every fragment, so that a datagram stays together. */
@@ -94,6 +113,7 @@ struct encap {
 	__u8 destination_mac[6];
 	__u8 source_mac[6];
 	__be16 source_port;
+	__be16 protocol; /* of the inner frame */
 	__u8 tos;
 };
 
@@ -112,7 +132,7 @@ static __always_inline void fill_inner(struct ethhdr *eth, const struct encap *e
 {
 	mac_copy(eth->h_dest, encap->destination_mac);
 	mac_copy(eth->h_source, encap->source_mac);
-	eth->h_proto = bpf_htons(ETH_P_IP);
+	eth->h_proto = encap->protocol;
 }
 
 /* Hands a packet that is addressed to `host` to the neighbour it goes to. */
@@ -235,11 +255,15 @@ static __always_inline enum verdict decap(struct __sk_buff *skb, const struct tu
 	mac_copy(eth.h_dest, mac);
 	mac_copy(eth.h_source, frame->source_mac);
 	eth.h_proto = frame->protocol;
-	if (bpf_skb_adjust_room(skb, -(__s32)tunnel->inner, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+
+	if (frame->protocol == bpf_htons(ETH_P_IPV6))
+		flags |= ADJ_ROOM_DECAP_L3_IPV6;
+	if (bpf_skb_adjust_room(skb, -(__s32)tunnel->inner, BPF_ADJ_ROOM_MAC, flags) ||
 	    bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0))
 		return VERDICT_KERNEL;
 	/* The underlay was congested: tell the flow, where it can hear it (RFC 6040). */
-	if (tunnel->congested && frame->protocol == bpf_htons(ETH_P_IP))
+	if (tunnel->congested && frame->protocol != bpf_htons(ETH_P_ARP))
 		bpf_skb_ecn_set_ce(skb);
 	return CONTINUE;
 }

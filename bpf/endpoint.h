@@ -11,11 +11,19 @@
 
 static __always_inline enum verdict check_source(const struct port *port, const struct outgoing *out)
 {
+	const struct reach *reach = reach_of(port, out->frame.protocol);
+
 	if (!mac_equal(out->frame.source_mac, port->mac))
 		return VERDICT_SPOOFED_MAC;
-	if (out->frame.protocol == bpf_htons(ETH_P_IP))
-		return address_equal(&out->frame.source, &port->ip4.ip) ? CONTINUE : VERDICT_SPOOFED_IP;
-	return CONTINUE;
+	/* Nothing of a family that the endpoint does not have. */
+	if (address_is_zero(&reach->ip))
+		return VERDICT_ETHERTYPE;
+	if (out->frame.kind != FRAME_PACKET)
+		return CONTINUE;
+	/* What an interface says to its neighbours before it has an address concerns nobody. */
+	if (out->frame.protocol == bpf_htons(ETH_P_IPV6) && address_is_multicast6(&out->frame.destination))
+		return VERDICT_MULTICAST;
+	return address_equal(&out->frame.source, &reach->ip) ? CONTINUE : VERDICT_SPOOFED_IP;
 }
 
 static __always_inline enum verdict check_arp(struct __sk_buff *skb, const struct port *port,
@@ -30,25 +38,70 @@ static __always_inline enum verdict check_arp(struct __sk_buff *skb, const struc
 	if (!mac_equal(arp->sender_mac, port->mac) ||
 	    !(arp->sender == 0 || address_equal(&out->frame.source, &port->ip4.ip)))
 		return VERDICT_SPOOFED_ARP;
-	if (address_equal(&out->frame.destination, &port->ip4.ip))
-		return VERDICT_ARP_SELF;
-	if (out->frame.operation != bpf_htons(1))
+	return CONTINUE;
+}
+
+static __always_inline enum verdict check_neighbour(const struct port *port, const struct outgoing *out,
+						    const struct view *view)
+{
+	struct neighbour_option *option = at(view, sizeof(struct ethhdr) + NEIGHBOUR_SIZE, sizeof(*option));
+
+	if (out->frame.kind == FRAME_REPLY)
 		return VERDICT_ARP_REPLY;
-	if (!address_in(&out->frame.destination, &port->ip4.network, &port->ip4.mask))
+	/* Duplicate address detection has no sender yet. */
+	if (address_is_zero(&out->frame.source))
+		return VERDICT_ARP_SELF;
+	if (option && !mac_equal(option->mac, port->mac))
+		return VERDICT_SPOOFED_ARP;
+	if (!address_equal(&out->frame.source, &port->ip6.ip) && !address_is_link_local6(&out->frame.source))
+		return VERDICT_SPOOFED_ARP;
+	return CONTINUE;
+}
+
+/* A request for a neighbour, or a reply nobody wants, of either family. */
+static __always_inline enum verdict check_request(struct __sk_buff *skb, const struct port *port,
+						  const struct outgoing *out, const struct view *view)
+{
+	const struct reach *reach = reach_of(port, out->frame.protocol);
+	enum verdict verdict;
+
+	if (out->frame.protocol == bpf_htons(ETH_P_ARP)) {
+		verdict = check_arp(skb, port, out, view);
+		reach = &port->ip4;
+	} else {
+		verdict = check_neighbour(port, out, view);
+	}
+	if (verdict != CONTINUE)
+		return verdict;
+	if (address_equal(&out->frame.destination, &reach->ip))
+		return VERDICT_ARP_SELF;
+	if (out->frame.kind != FRAME_REQUEST)
+		return VERDICT_ARP_REPLY;
+	if (!address_in(&out->frame.destination, &reach->network, &reach->mask))
 		return VERDICT_NO_ROUTE;
 	return CONTINUE;
 }
 
 /* The request's answer, back to the endpoint. */
-static __always_inline enum verdict answer_arp(struct __sk_buff *skb, struct outgoing *out, const __u8 *mac,
-					       enum verdict verdict)
+__noinline int answer_request(struct __sk_buff *skb, struct outgoing *out, const struct link_address *mac, __u32 verdict)
 {
-	struct view view = view_of_skb(skb);
+	struct view view = view_of_headers(skb, FRAME6_HEADERS);
 
-	if (!arp_reply(&view, 0, mac))
+	if (!out || !mac)
+		return VERDICT_KERNEL;
+	if (!reply_to_request(&view, 0, out->frame.protocol, mac->bytes, verdict == VERDICT_ARP_GATEWAY))
 		return VERDICT_MALFORMED;
 	out->action = bpf_redirect(skb->ifindex, 0);
 	return verdict;
+}
+
+static __always_inline enum verdict answer_with(struct __sk_buff *skb, struct outgoing *out, const __u8 *mac,
+						enum verdict verdict)
+{
+	struct link_address to;
+
+	mac_copy(to.bytes, mac);
+	return answer_request(skb, out, &to, verdict);
 }
 
 __noinline int ask_arp(struct __sk_buff *skb, const struct config *config, const struct port *port,
@@ -92,58 +145,62 @@ static __noinline enum verdict endpoint_arp(struct __sk_buff *skb, const struct 
 	struct path *known = known_path();
 	struct service_address *service;
 	struct endpoint *endpoint;
-	int verdict = check_arp(skb, port, out, &view);
+	int verdict = check_request(skb, port, out, &view);
 
 	if (!known)
 		return VERDICT_KERNEL;
 	if (verdict != CONTINUE)
 		return verdict;
-	if (address_equal(&out->frame.destination, &port->ip4.gateway))
-		return answer_arp(skb, out, gateway_mac, VERDICT_ARP_GATEWAY);
+	if (address_equal(&out->frame.destination, &reach_of(port, out->frame.protocol)->gateway))
+		return answer_with(skb, out, gateway_mac, VERDICT_ARP_GATEWAY);
 	endpoint = bpf_map_lookup_elem(&endpoints, &out->about);
 	if (endpoint)
-		return answer_arp(skb, out, endpoint->mac, VERDICT_ARP_LOCAL);
+		return answer_with(skb, out, endpoint->mac, VERDICT_ARP_LOCAL);
 	if (path_read(&out->about, known)) {
 		if (may_answer(config, known, out->now))
-			return answer_arp(skb, out, known->mac, VERDICT_ARP_PATH);
+			return answer_with(skb, out, known->mac, VERDICT_ARP_PATH);
 		if (known->state == PATH_NONE && elapsed(known->told_at, out->now) < config->negative_ns)
 			return VERDICT_UNKNOWN_ADDRESS;
 	}
 	verdict = find_owner(skb, config, port, out);
 	if (verdict == KNOWN)
-		return answer_arp(skb, out, known->mac, VERDICT_ARP_OWNED);
+		return answer_with(skb, out, known->mac, VERDICT_ARP_OWNED);
 	if (verdict == SERVED) {
 		service = bpf_map_lookup_elem(&services, &out->about);
-		return service ? answer_arp(skb, out, service->mac, VERDICT_ARP_OWNED) : VERDICT_UNKNOWN_ADDRESS;
+		return service ? answer_with(skb, out, service->mac, VERDICT_ARP_OWNED) : VERDICT_UNKNOWN_ADDRESS;
 	}
-	return verdict == CONTINUE ? ask_arp(skb, config, port, out) : verdict;
+	if (verdict != CONTINUE)
+		return verdict;
+	if (out->frame.protocol == bpf_htons(ETH_P_ARP))
+		return ask_arp(skb, config, port, out);
+	return send_via(skb, config, port, out);
 }
 
 static __always_inline enum verdict check_destination(const struct port *port, struct outgoing *out)
 {
+	const struct reach *reach = reach_of(port, out->frame.protocol);
 	__be32 ip = address_to_ip4(&out->frame.destination);
 
-	if (address_equal(&out->frame.destination, &port->ip4.ip))
+	if (address_equal(&out->frame.destination, &reach->ip))
 		return VERDICT_TO_SELF;
+	out->routed = !address_in(&out->frame.destination, &reach->network, &reach->mask);
+	if (out->frame.protocol == bpf_htons(ETH_P_IPV6))
+		return address_is_link_local6(&out->frame.destination) ? VERDICT_NO_ROUTE : CONTINUE;
 	if ((ip & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000))
 		return VERDICT_MULTICAST;
 	if (ip == bpf_htonl(0xffffffff))
 		return VERDICT_BROADCAST;
-	if (!address_in(&out->frame.destination, &port->ip4.network, &port->ip4.mask)) {
-		out->routed = true;
-		return CONTINUE;
-	}
-	if ((ip | port->ip4.mask.word[3]) == bpf_htonl(0xffffffff))
-		return VERDICT_BROADCAST;
-	return CONTINUE;
+	return !out->routed && (ip | reach->mask.word[3]) == bpf_htonl(0xffffffff) ? VERDICT_BROADCAST : CONTINUE;
 }
 
 static __always_inline bool too_big(struct __sk_buff *skb, const struct port *port, const struct outgoing *out)
 {
 	__u32 size = skb->gso_size;
 
-	if (size)
-		return size + (out->frame.transport == IPPROTO_TCP ? 40 : 28) > port->mtu;
+	if (size) {
+		size += out->frame.protocol == bpf_htons(ETH_P_IPV6) ? sizeof(struct ip6_header) : sizeof(struct iphdr);
+		return size + (out->frame.transport == IPPROTO_TCP ? 20 : 8) > port->mtu;
+	}
 	return skb->len - sizeof(struct ethhdr) > port->mtu;
 }
 
@@ -185,7 +242,11 @@ __noinline int send_asking(struct __sk_buff *skb, const struct config *config, c
 	case KNOWN:
 		return send_direct(skb, config, port, out);
 	case SERVED:
-		return serve_here(skb, port, out);
+		verdict = serve_here(skb, port, out);
+		if (verdict != CONTINUE)
+			return verdict;
+		path_service(&out->about, out->now);
+		return set_out_again(skb, skb->ifindex, &out->action);
 	case VERDICT_UNKNOWN_ADDRESS:
 		return unreachable(skb, port, out);
 	default:
@@ -269,10 +330,10 @@ static __noinline enum verdict endpoint_ip(struct __sk_buff *skb, const struct c
 
 	if (!known)
 		return VERDICT_KERNEL;
-	if (address_equal(&out->frame.destination, &port->ip4.gateway)) {
-		struct view view = view_of_skb(skb);
+	if (address_equal(&out->frame.destination, &reach_of(port, out->frame.protocol)->gateway)) {
+		struct view view = view_of_headers(skb, FRAME6_HEADERS);
 
-		if (!ping_reply(&view))
+		if (!echo_reply(&view, out->frame.protocol))
 			return VERDICT_TO_GATEWAY;
 		out->action = bpf_redirect(skb->ifindex, 0);
 		return VERDICT_PING_GATEWAY;
@@ -315,7 +376,6 @@ static __always_inline enum verdict endpoint_packet(struct __sk_buff *skb, struc
 	const struct config *self;
 	const struct port *port;
 	enum verdict verdict;
-	struct view view;
 	__u32 zero = 0;
 
 	port = bpf_map_lookup_elem(&ports, &key);
@@ -325,14 +385,13 @@ static __always_inline enum verdict endpoint_packet(struct __sk_buff *skb, struc
 	out->about.vni = port->vni;
 	if (skb->vlan_present)
 		return VERDICT_VLAN;
-	view = view_of_headers(skb, FRAME_HEADERS);
-	verdict = parse_frame(&view, 0, skb->len, &out->frame);
+	verdict = parse_frame_of_skb(skb, 0, &out->frame);
 	if (verdict == CONTINUE)
 		verdict = check_source(port, out);
 	if (verdict != CONTINUE)
 		return verdict;
 	out->about.ip = out->frame.destination;
-	if (out->frame.protocol == bpf_htons(ETH_P_ARP))
+	if (out->frame.kind != FRAME_PACKET)
 		return endpoint_arp(skb, self, port, out);
 	return endpoint_ip(skb, self, port, out);
 }

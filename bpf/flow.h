@@ -42,6 +42,8 @@ __noinline int flow_of(struct __sk_buff *skb, __u32 offset, struct flow_key *key
 
 	if (!key || bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)))
 		return VERDICT_MALFORMED;
+	if (ip.version != 4)
+		return VERDICT_SERVICE_PROTOCOL;
 	if (ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP)
 		return VERDICT_SERVICE_PROTOCOL;
 	if (ip.frag_off & bpf_htons(0x3fff))
@@ -286,7 +288,7 @@ __noinline int translate_error(struct __sk_buff *skb, __u32 vni)
 
 	if (bpf_skb_load_bytes(skb, sizeof(struct ethhdr), &head, sizeof(head)))
 		return CONTINUE;
-	if (head.ip.ihl != 5 || head.quoted.ihl != 5 || (head.ip.frag_off & bpf_htons(0x3fff)) ||
+	if (head.ip.version != 4 || head.ip.protocol != IPPROTO_ICMP || head.ip.ihl != 5 || head.quoted.ihl != 5 || (head.ip.frag_off & bpf_htons(0x3fff)) ||
 	    (head.icmp.type != 3 && head.icmp.type != 11 && head.icmp.type != 12))
 		return CONTINUE;
 	key.source = address_from_ip4(head.quoted.daddr);

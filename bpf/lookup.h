@@ -83,7 +83,7 @@ static __always_inline enum verdict lookup(const struct config *config, struct q
 
 	if (mapping) {
 		*answer = *mapping;
-		if (frame->protocol == bpf_htons(ETH_P_ARP))
+		if (frame->kind == FRAME_REQUEST)
 			return VERDICT_ANSWERED;
 		question->flags &= ~OPTION_SERVICE;
 		if (address_equal(&answer->host, &config->self))
@@ -96,7 +96,7 @@ static __always_inline enum verdict lookup(const struct config *config, struct q
 		answer->host = config->self;
 		answer->generation = service->generation;
 		mac_copy(answer->mac, service->mac);
-		return frame->protocol == bpf_htons(ETH_P_ARP) ? VERDICT_ANSWERED : VERDICT_PINNED;
+		return frame->kind == FRAME_REQUEST ? VERDICT_ANSWERED : VERDICT_PINNED;
 	}
 	/* The asker believes in a service that is gone: whoever owns the address's own slot knows what there is now. */
 	if (question->flags & OPTION_SERVICE) {
@@ -121,7 +121,8 @@ static __always_inline enum verdict lookup(const struct config *config, struct q
 /* Turns the question into its answer; the caller sends it to the asker. */
 static __always_inline enum verdict answer_in_place(const struct view *view, const struct config *config,
 						    const struct tunnel *tunnel, const struct question *question,
-						    enum verdict verdict, const struct mapping *answer)
+						    __be16 protocol, enum verdict verdict,
+						    const struct mapping *answer)
 {
 	struct path_option *option = at(view, tunnel->path, sizeof(*option));
 
@@ -134,7 +135,8 @@ static __always_inline enum verdict answer_in_place(const struct view *view, con
 		option->generation = bpf_cpu_to_be64(answer->generation);
 		option->host = address_to_ip4(&answer->host);
 		mac_copy(option->mac, answer->mac);
-		if (verdict == VERDICT_ANSWERED && !arp_reply(view, tunnel->inner, answer->mac))
+		if (verdict == VERDICT_ANSWERED && 
+		    !reply_to_request(view, tunnel->inner, protocol, answer->mac, false))
 			return VERDICT_MALFORMED;
 	} else {
 		option->op = OP_NONE;

@@ -69,6 +69,7 @@ static __noinline enum verdict send_notice(struct incoming *in, const struct que
 		.host = &question->asker,
 		.vni = question->about.vni,
 		.source_port = source_port(question->about.ip.word[3]),
+		.protocol = in->frame.protocol,
 	};
 	struct outer_ask outer;
 	enum verdict verdict;
@@ -169,7 +170,7 @@ static __noinline enum verdict bounce(struct incoming *in, struct question *ques
 		break;
 	case VERDICT_ANSWERED:
 	case VERDICT_ANSWERED_NONE:
-		verdict = answer_in_place(&view, in->config, &in->tunnel, question, verdict, &answer);
+		verdict = answer_in_place(&view, in->config, &in->tunnel, question, in->frame.protocol, verdict, &answer);
 		break;
 	default:
 		return verdict;
@@ -222,8 +223,8 @@ static __noinline enum verdict asked(struct incoming *in, const struct path_opti
 
 	if (verdict != CONTINUE)
 		return verdict;
-	if (in->frame.protocol == bpf_htons(ETH_P_ARP)) {
-		if (in->frame.operation != bpf_htons(1))
+	if (in->frame.kind != FRAME_PACKET) {
+		if (in->frame.kind != FRAME_REQUEST)
 			return VERDICT_ARP_REPLY;
 		return bounce(in, &question);
 	}
@@ -245,7 +246,7 @@ static __always_inline __u32 sender_of(const struct incoming *in, __u8 *mac)
 	struct endpoint_key key = { .vni = in->tunnel.vni, .ip = in->frame.source };
 	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &key);
 
-	if (!endpoint || in->frame.protocol != bpf_htons(ETH_P_IP))
+	if (!endpoint || in->frame.kind != FRAME_PACKET)
 		return 0;
 	mac_copy(mac, endpoint->mac);
 	return endpoint->ifindex;
@@ -261,7 +262,8 @@ static __noinline enum verdict tell_sender(struct incoming *in, __u32 ifindex, c
 	if (!port)
 		return error->refused;
 	verdict = decap(in->skb, &in->tunnel, &in->frame, port->mac);
-	return verdict == CONTINUE ? tell_error(in->skb, port, ifindex, in->now, error, &in->action) : verdict;
+	return verdict == CONTINUE ? tell_error(in->skb, port, ifindex, in->frame.protocol, in->now, error,
+						       &in->action) : verdict;
 }
 
 /* There is no such address: the endpoint that sent the packet is told so. */
@@ -351,7 +353,7 @@ static __always_inline enum verdict deliver_arp(struct incoming *in)
 
 static __noinline enum verdict told(struct incoming *in, const struct path_option *option)
 {
-	bool reply = in->frame.protocol == bpf_htons(ETH_P_ARP) && in->frame.operation == bpf_htons(2);
+	bool reply = in->frame.kind == FRAME_REPLY;
 	struct endpoint_key asked_for = { .vni = in->tunnel.vni };
 	struct mapping answer = {
 		.host = address_from_ip4(option->host),
@@ -388,7 +390,7 @@ static __always_inline enum verdict delivered(struct incoming *in)
 	struct network_key key = { .vni = in->tunnel.vni };
 	struct endpoint *endpoint;
 
-	if (in->frame.protocol != bpf_htons(ETH_P_IP))
+	if (in->frame.kind != FRAME_PACKET)
 		return VERDICT_ETHERTYPE;
 	endpoint = bpf_map_lookup_elem(&endpoints, &in->about);
 	if (endpoint)
@@ -449,7 +451,7 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 	verdict = parse_tunnel(&view, in->skb->len, in->config, &in->tunnel, &options);
 	if (verdict != CONTINUE)
 		return verdict;
-	view = view_of_headers(in->skb, sizeof(struct outer_headers) + options + FRAME_HEADERS);
+	view = view_of_headers(in->skb, sizeof(struct outer_headers) + options);
 	if (options)
 		verdict = parse_options(&view, options, &in->tunnel);
 	if (verdict != CONTINUE)
@@ -457,13 +459,14 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 	if (!underlay_accepts(&in->tunnel.source))
 		return VERDICT_FORGED_SOURCE;
 	heard(&in->tunnel.source, in->now);
-	verdict = parse_frame(&view, in->tunnel.inner, in->skb->len, &in->frame);
+	verdict = parse_frame_of_skb(in->skb, in->tunnel.inner, &in->frame);
 	if (verdict != CONTINUE)
 		return verdict;
 	in->about.vni = in->tunnel.vni;
 	in->about.ip = in->frame.destination;
 	if (!in->tunnel.path)
 		return delivered(in);
+	view = view_of_skb(in->skb);
 	option = at(&view, in->tunnel.path, sizeof(*option));
 	if (!option)
 		return VERDICT_MALFORMED;

@@ -5,6 +5,11 @@
 
 #include "packet.h"
 
+/* Of Ethernet. */
+struct link_address {
+	__u8 bytes[6];
+};
+
 /* Whom to ask, or through whom to send. */
 struct owner {
 	struct address host;
@@ -30,6 +35,12 @@ struct outgoing {
 	bool again;   /* its host sends it once more: checked and counted already */
 	__u8 mac[6];  /* whom it is sent to */
 };
+
+/* The endpoint's address of the frame's family. */
+static __always_inline const struct reach *reach_of(const struct port *port, __be16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_IPV6) ? &port->ip6 : &port->ip4;
+}
 
 /* The copy of the path that was read last; NULL never happens, but the verifier does not know. */
 static __always_inline struct path *known_path(void)

@@ -23,9 +23,10 @@
 
 /* Of a tenant's frame, what the programs read: Ethernet, and ARP or IP and ports. More would make streams be copied. */
 #define FRAME_HEADERS (14 + 28)
+#define FRAME6_HEADERS (14 + 40 + 32)
 
 /* Every header of ours fits: underlay, Geneve with options of any length, inner Ethernet and IP or ARP. */
-#define HEADERS_MAX (14 + 20 + 8 + 8 + 252 + 14 + 40)
+#define HEADERS_MAX (14 + 20 + 8 + 8 + 252 + 14 + 40 + 32)
 
 struct view {
 	__u8 *data;
@@ -60,13 +61,19 @@ static __always_inline __be16 ip4_checksum(const struct iphdr *ip)
 struct frame {
 	__u8 destination_mac[6];
 	__u8 source_mac[6];
-	__be16 protocol;	    /* ETH_P_IP or ETH_P_ARP */
-	__be16 operation;	    /* of ARP */
-	struct address source;	    /* of ARP: the sender */
-	struct address destination; /* of ARP: the target */
+	__be16 protocol;	    /* ETH_P_IP, ETH_P_IPV6 or ETH_P_ARP */
+	__u8 kind;		    /* enum frame_kind */
 	__u8 tos;
-	__u8 hops;	/* of IP: time to live */
-	__u8 transport; /* of IP: the protocol inside */
+	struct address source;	    /* of a request or reply: who sends it */
+	struct address destination; /* of a request: the address asked for; of a reply: who asked */
+	__u8 hops;		    /* of IP: time to live */
+	__u8 transport;		    /* of IP: the protocol inside */
+};
+
+enum frame_kind {
+	FRAME_PACKET,
+	FRAME_REQUEST, /* ARP's, or a neighbour solicitation */
+	FRAME_REPLY,
 };
 
 static __always_inline enum verdict parse_ip4(const struct view *view, __u32 offset, __u32 length, struct frame *frame)
@@ -96,10 +103,55 @@ static __always_inline enum verdict parse_arp(const struct view *view, __u32 off
 		return VERDICT_MALFORMED;
 	if (arp->operation != bpf_htons(1) && arp->operation != bpf_htons(2))
 		return VERDICT_MALFORMED;
-	frame->operation = arp->operation;
+	frame->kind = arp->operation == bpf_htons(1) ? FRAME_REQUEST : FRAME_REPLY;
 	frame->source = address_from_ip4(arp->sender);
 	frame->destination = address_from_ip4(arp->target);
 	return CONTINUE;
+}
+
+static __always_inline enum verdict parse_neighbour(const struct view *view, __u32 offset, __u32 size,
+						    struct frame *frame)
+{
+	const struct neighbour *neighbour = at(view, offset, sizeof(*neighbour));
+
+	/* Shorter messages are no neighbour's. */
+	if (!neighbour)
+		return CONTINUE;
+	if (neighbour->type != NEIGHBOUR_SOLICITATION && neighbour->type != NEIGHBOUR_ADVERTISEMENT)
+		return CONTINUE;
+	if (frame->hops != 255 || neighbour->code || size < sizeof(*neighbour))
+		return VERDICT_MALFORMED;
+	if (neighbour->type == NEIGHBOUR_SOLICITATION) {
+		frame->kind = FRAME_REQUEST;
+		frame->destination = neighbour->target;
+		return size == sizeof(*neighbour) || size == sizeof(*neighbour) + sizeof(struct neighbour_option) ||
+				       address_is_zero(&frame->source) ?
+			       CONTINUE :
+			       VERDICT_MALFORMED;
+	}
+	frame->kind = FRAME_REPLY;
+	frame->source = neighbour->target;
+	return CONTINUE;
+}
+
+static __always_inline enum verdict parse_ip6(const struct view *view, __u32 offset, __u32 length, struct frame *frame)
+{
+	const struct ip6_header *ip = at(view, offset, sizeof(*ip));
+	__u32 size;
+
+	if (!ip || bpf_ntohl(ip->version_class) >> 28 != 6)
+		return VERDICT_MALFORMED;
+	size = bpf_ntohs(ip->length);
+	if (offset + sizeof(*ip) + size > length)
+		return VERDICT_MALFORMED;
+	frame->source = ip->source;
+	frame->destination = ip->destination;
+	frame->tos = bpf_ntohl(ip->version_class) >> 20;
+	frame->hops = ip->hops;
+	frame->transport = ip->next;
+	if (address_is_ip4(&frame->source) || address_is_ip4(&frame->destination))
+		return VERDICT_MALFORMED;
+	return ip->next == ICMP6 && size >= 8 ? parse_neighbour(view, offset + sizeof(*ip), size, frame) : CONTINUE;
 }
 
 /* `length` is the whole packet's, linear or not. */
@@ -113,11 +165,14 @@ static __always_inline enum verdict parse_frame(const struct view *view, __u32 o
 	mac_copy(frame->destination_mac, eth->h_dest);
 	mac_copy(frame->source_mac, eth->h_source);
 	frame->protocol = eth->h_proto;
+	frame->kind = FRAME_PACKET;
 	switch (eth->h_proto) {
 	case bpf_htons(ETH_P_IP):
 		return parse_ip4(view, offset + sizeof(*eth), length, frame);
 	case bpf_htons(ETH_P_ARP):
 		return parse_arp(view, offset + sizeof(*eth), frame);
+	case bpf_htons(ETH_P_IPV6):
+		return parse_ip6(view, offset + sizeof(*eth), length, frame);
 	case bpf_htons(ETH_P_8021Q):
 	case bpf_htons(ETH_P_8021AD):
 		return VERDICT_VLAN;

@@ -25,9 +25,13 @@ static __always_inline struct encap encap_of(struct __sk_buff *skb, const struct
 		.config = config,
 		.host = host,
 		.vni = port->vni,
-		.source_port = source_port(flow_hash(&view, sizeof(struct ethhdr))),
+		.protocol = out->frame.protocol,
 		.tos = out->frame.tos,
 	};
+
+	encap.source_port = source_port(out->frame.protocol == bpf_htons(ETH_P_IPV6) ?
+						flow_hash6(&view, sizeof(struct ethhdr)) :
+						flow_hash(&view, sizeof(struct ethhdr)));
 
 	mac_copy(encap.destination_mac, out->mac);
 	source_mac(port, out, encap.source_mac);
@@ -92,19 +96,22 @@ __noinline int send_via(struct __sk_buff *skb, const struct config *config, cons
 	if (!config || !port || !out)
 		return VERDICT_KERNEL;
 	mac_copy(out->mac, out->frame.destination_mac);
+	/* redirect_neigh drops what it finds addressed to a group, also where it writes the address itself. */
+	if (out->frame.kind == FRAME_REQUEST && bpf_skb_store_bytes(skb, 0, port->mac, 6, 0))
+		return VERDICT_KERNEL;
 	verdict = send_with_ask(skb, config, port, out);
 	if (verdict != CONTINUE)
 		return verdict;
 	if (!address_is_zero(&out->owner.suspect) && !skb->gso_size)
 		probe(skb, config, &out->owner.suspect, out->now);
-	return VERDICT_ASK_DATA;
+	return out->frame.kind == FRAME_REQUEST ? VERDICT_ASK_ARP : VERDICT_ASK_DATA;
 }
 
 /* The packet cannot go where it should, and its sender hears of it. */
 static __always_inline enum verdict refuse(struct __sk_buff *skb, const struct port *port, struct outgoing *out,
 					   const struct error *error)
 {
-	return tell_error(skb, port, skb->ifindex, out->now, error, &out->action);
+	return tell_error(skb, port, skb->ifindex, out->frame.protocol, out->now, error, &out->action);
 }
 
 static __noinline enum verdict unreachable(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
@@ -128,13 +135,21 @@ static __always_inline enum verdict route_hop(struct __sk_buff *skb, const struc
 {
 	struct error error = ERROR_EXPIRED;
 	struct view view = view_of_skb(skb);
+	struct ip6_header *ip6;
 	struct iphdr *ip = at(&view, sizeof(struct ethhdr), sizeof(*ip));
 	__u32 sum;
 
 	if (!ip)
 		return VERDICT_MALFORMED;
-	if (ip->ttl <= 1)
+	if (out->frame.hops <= 1)
 		return refuse(skb, port, out, &error);
+	if (out->frame.protocol == bpf_htons(ETH_P_IPV6)) {
+		ip6 = at(&view, sizeof(struct ethhdr), sizeof(*ip6));
+		if (!ip6)
+			return VERDICT_MALFORMED;
+		ip6->hops--;
+		return CONTINUE;
+	}
 	/* RFC 1624: the high byte of the word falls by one. */
 	sum = ip->check + bpf_htons(0x0100);
 	ip->check = sum + (sum >= 0xffff);

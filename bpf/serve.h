@@ -10,18 +10,24 @@
 
 static __always_inline enum verdict ping_service(struct __sk_buff *skb, struct outgoing *out)
 {
-	struct view view = view_of_headers(skb, FRAME_HEADERS);
+	struct view view = view_of_headers(skb, FRAME6_HEADERS);
 
-	if (!ping_reply(&view))
+	if (!echo_reply(&view, out->frame.protocol))
 		return VERDICT_SERVICE_PROTOCOL;
 	out->action = bpf_redirect(skb->ifindex, 0);
 	return VERDICT_PING_SERVICE;
 }
 
-/* This host is a bouncer of the service: it gives the flow its backend itself. */
-__noinline int serve_here(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
+static __noinline enum verdict refuse_no_backend(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
 {
 	struct error error = ERROR_NO_BACKEND;
+
+	return refuse(skb, port, out, &error);
+}
+
+/* This host is a bouncer of the service: it gives the flow its backend itself. CONTINUE: the packet sets out again. */
+__noinline int serve_here(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
+{
 	struct flow_key key = {};
 	struct backend backend;
 	int verdict;
@@ -36,13 +42,8 @@ __noinline int serve_here(struct __sk_buff *skb, const struct port *port, struct
 		return verdict;
 	verdict = service_choose(&key, &backend);
 	if (verdict == VERDICT_NO_BACKEND && backend.generation == REFUSAL_TELL)
-		return refuse(skb, port, out, &error);
-	if (verdict == CONTINUE)
-		verdict = flow_pin(&key, &backend, skb->ifindex, out->now);
-	if (verdict != CONTINUE)
-		return verdict;
-	path_service(&out->about, out->now);
-	return set_out_again(skb, skb->ifindex, &out->action);
+		return refuse_no_backend(skb, port, out);
+	return verdict == CONTINUE ? flow_pin(&key, &backend, skb->ifindex, out->now) : verdict;
 }
 
 /*

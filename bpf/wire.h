@@ -121,6 +121,39 @@ struct arp_packet {
 
 _Static_assert(sizeof(struct arp_packet) == 28, "ARP for IPv4 on Ethernet");
 
+struct ip6_header {
+	__be32 version_class; /* and the flow's label */
+	__be16 length;	      /* of what follows */
+	__u8 next;
+	__u8 hops;
+	struct address source;
+	struct address destination;
+} __attribute__((packed));
+
+#define ICMP6 58
+#define NEIGHBOUR_SOLICITATION 135
+#define NEIGHBOUR_ADVERTISEMENT 136
+
+/* Neighbour discovery (RFC 4861): what asks, and what answers. */
+struct neighbour {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 flags;
+	struct address target;
+} __attribute__((packed));
+
+/* The link-layer address of who asks, or of the target. */
+struct neighbour_option {
+	__u8 type;
+	__u8 length; /* in units of 8 bytes */
+	__u8 mac[6];
+} __attribute__((packed));
+
+/* What a request for a neighbour may carry, behind Ethernet. */
+#define NEIGHBOUR_SIZE (sizeof(struct ip6_header) + sizeof(struct neighbour))
+#define NEIGHBOUR_SIZE_MAX (NEIGHBOUR_SIZE + sizeof(struct neighbour_option))
+
 /* The gateway of every subnet, seen from its endpoints. */
 #define GATEWAY_MAC { 0x02, 0x4d, 0x67, 0x77, 0x00, 0x01 }
 

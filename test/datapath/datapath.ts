@@ -51,7 +51,9 @@ export interface Datapath {
 }
 
 export const openDatapath = async (): Promise<Datapath> => {
-  const object = await loadObject(objectPath, { maps: { paths: { maxEntries: 1024 }, notices: { maxEntries: 1024 }, young_flows: { maxEntries: 1024 } } });
+  const object = await loadObject(objectPath, {
+    maps: { paths: { maxEntries: 1024 }, notices: { maxEntries: 1024 }, young_flows: { maxEntries: 1024 } },
+  });
   const counts = (): Record<string, number> => {
     const seen: Record<string, number> = {};
     for (const program of programWords)

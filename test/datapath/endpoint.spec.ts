@@ -548,9 +548,9 @@ const ipCases: Case[] = [
     ...dropped,
   },
   {
-    name: 'IPv6, which has no stage yet',
+    name: 'IPv6 of an endpoint that has none',
     rows: h1,
-    packet: () => ethernet(macOf('a'), macOf('b'), ethertype.ip6, Buffer.alloc(40)),
+    packet: () => ethernet(macOf('a'), macOf('b'), ethertype.ip6, Buffer.from([0x60, ...Array(39).fill(0)])),
     verdict: 'ethertype',
     ...dropped,
   },

@@ -145,7 +145,7 @@ const sending: Case[] = [
   },
   {
     name: 'an address the divider knew nothing of a moment ago',
-    rows: () => [...h1(), pathRow({ about: 'y', state: 2, told_ms_ago: 50 })],
+    rows: () => [...h1(), pathRow({ about: 'y', state: 2, told_ms_ago: 0 })],
     packet: () => sent('y'),
     verdict: 'unreachable',
     action: 'redirect',
@@ -161,7 +161,7 @@ const sending: Case[] = [
   },
   {
     name: 'no error about an error',
-    rows: () => [...h1(), pathRow({ about: 'y', state: 2, told_ms_ago: 50 })],
+    rows: () => [...h1(), pathRow({ about: 'y', state: 2, told_ms_ago: 0 })],
     packet: () =>
       ethernet(
         macOf('a'),
@@ -174,7 +174,7 @@ const sending: Case[] = [
   },
   {
     name: 'nor about a fragment behind the first',
-    rows: () => [...h1(), pathRow({ about: 'y', state: 2, told_ms_ago: 50 })],
+    rows: () => [...h1(), pathRow({ about: 'y', state: 2, told_ms_ago: 0 })],
     packet: () =>
       ethernet(
         macOf('a'),
