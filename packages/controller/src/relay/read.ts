@@ -6,8 +6,12 @@ import { type Knowledge, type Load, slotsHeld } from './knowledge';
 import { dividersContext, subnetContext } from './route';
 
 const page_entries = 5_000;
-/** With more of a subnet's slots than this, its whole range is read and sifted. */
+/** With more slots than this, the whole range of a small subnet is read and sifted. */
 const ranges_at_most = 64;
+/** Of a large one slots are read one by one: etcd counts all that is left of a range with each page of it. */
+const sifted_at_most = 2 * page_entries;
+/** Slots that are read while an earlier one is sent. */
+const reads_ahead = 4;
 
 /** What reading a load changes of its session. */
 export interface Reader {
@@ -107,13 +111,25 @@ async function* slotEntries(
   slots: ReadonlySet<number>,
   revision: number,
 ): AsyncGenerator<readonly Entry<Endpoint>[]> {
-  if (slots.size > ranges_at_most) {
+  if (slots.size > ranges_at_most && (await store.count(prefixes.endpoints(vni, subnet))) <= sifted_at_most) {
     for await (const entries of pages(store, prefixes.endpoints(vni, subnet), revision)) {
       yield entries.filter(({ path }) => slots.has(slotOfPath(path)));
     }
     return;
   }
-  for (const slot of slots) yield* pages(store, prefixes.endpoints(vni, subnet, slot), revision);
+  const open = (slot: number): Promise<RangeResult<Endpoint>> => {
+    const page = store.range(prefixes.endpoints(vni, subnet, slot), { limit: page_entries, revision });
+    // Whoever reads it hears of its failure; nobody may, when an earlier one has failed.
+    page.catch(() => undefined);
+    return page;
+  };
+  const left = [...slots];
+  const ahead = left.splice(0, reads_ahead).map((slot) => ({ slot, page: open(slot) }));
+  for (let next = ahead.shift(); next !== undefined; next = ahead.shift()) {
+    const following = left.shift();
+    if (following !== undefined) ahead.push({ slot: following, page: open(following) });
+    yield* pages(store, prefixes.endpoints(vni, subnet, next.slot), revision, await next.page);
+  }
 }
 
 /** A host's own endpoints are known by their first address; the range holds them under the second one too. */
