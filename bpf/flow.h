@@ -39,6 +39,8 @@ __noinline int flow_of(struct __sk_buff *skb, __u32 offset, struct flow_key *key
 {
 	struct iphdr ip;
 	struct ports ports;
+	__u32 least;
+	__u8 last;
 
 	if (!key || bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)))
 		return VERDICT_MALFORMED;
@@ -48,7 +50,10 @@ __noinline int flow_of(struct __sk_buff *skb, __u32 offset, struct flow_key *key
 		return VERDICT_SERVICE_PROTOCOL;
 	if (ip.frag_off & bpf_htons(0x3fff))
 		return VERDICT_SERVICE_FRAGMENT;
-	if (bpf_skb_load_bytes(skb, offset + ip.ihl * 4, &ports, sizeof(ports)))
+	/* The whole of what will be translated: ports, and the checksum behind them. */
+	least = ip.protocol == IPPROTO_TCP ? 18 : 8;
+	if (bpf_skb_load_bytes(skb, offset + ip.ihl * 4, &ports, sizeof(ports)) ||
+	    bpf_skb_load_bytes(skb, offset + ip.ihl * 4 + least - 1, &last, 1))
 		return VERDICT_MALFORMED;
 	key->source = address_from_ip4(ip.saddr);
 	key->destination = address_from_ip4(ip.daddr);
@@ -79,10 +84,11 @@ static __always_inline __u8 tcp_flags(struct __sk_buff *skb, __u32 offset)
 #define TCP_RST 4
 #define TCP_ACK 16
 
-/* It opens a connection, and the flow of its name is so old that it may be another one, or the backend gone. */
+/* It opens a connection, and the flow of its name is over, or so old that its backend may be gone. */
 static __always_inline bool opens_anew(const struct flow *flow, __u8 flags, __u64 now)
 {
-	return (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && elapsed(flow->pinned_at, now) > FLOW_RETRY_NS;
+	return (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	       (flow->state == FLOW_CLOSING || elapsed(flow->pinned_at, now) > FLOW_RETRY_NS);
 }
 
 /* Also those whose time is over. */
@@ -241,35 +247,57 @@ __noinline int flow_establish(const struct flow_key *key)
 	struct quota *quota;
 
 	if (!key)
-		return 0;
+		return CONTINUE;
 	here = bpf_map_lookup_elem(&young_flows, key);
 	if (!here)
-		return 0;
+		return CONTINUE;
 	flow_key_back(key, here, &other);
 	there = bpf_map_lookup_elem(&young_flows, &other);
 	if (!there)
-		return 0;
+		return CONTINUE;
 	port.ifindex = here->ifindex;
 	quota = bpf_map_lookup_elem(&quotas, &port);
 	if (!quota || quota->flows >= FLOWS_PER_PORT)
-		return 0;
+		return CONTINUE;
 	here->state = FLOW_ESTABLISHED;
 	there->state = FLOW_ESTABLISHED;
 	if (bpf_map_update_elem(&flows, key, here, BPF_ANY))
-		return 0;
+		return CONTINUE;
 	if (bpf_map_update_elem(&flows, &other, there, BPF_ANY)) {
 		bpf_map_delete_elem(&flows, key);
-		return 0;
+		return CONTINUE;
 	}
 	__sync_fetch_and_add(&quota->flows, 1);
 	bpf_map_delete_elem(&young_flows, key);
 	bpf_map_delete_elem(&young_flows, &other);
-	return 0;
+	return CONTINUE;
 }
+
+/* One end says that it is over: so it is in both directions. */
+__noinline int flow_close(const struct flow_key *key)
+{
+	struct flow_key other = {};
+	struct flow *flow;
+
+	if (!key)
+		return VERDICT_KERNEL;
+	flow = flow_find(key);
+	if (!flow)
+		return CONTINUE;
+	flow->state = FLOW_CLOSING;
+	flow_key_back(key, flow, &other);
+	flow = flow_find(&other);
+	if (flow)
+		flow->state = FLOW_CLOSING;
+	return CONTINUE;
+}
+
+/* No verdict: the packet was about a flow, and is translated. */
+#define TRANSLATED (VERDICT_COUNT + 3)
 
 /*
  * An ICMP error about a packet of a flow, as its client sees it: the backend's address becomes the service's, outside
- * and in what is quoted.
+ * and in what is quoted. TRANSLATED, or CONTINUE when it is about no flow.
  */
 __noinline int translate_error(struct __sk_buff *skb, __u32 vni)
 {
@@ -313,12 +341,15 @@ __noinline int translate_error(struct __sk_buff *skb, __u32 vni)
 	    bpf_l4_csum_replace(skb, sum, head.ports.destination, ports.destination, 2) ||
 	    bpf_skb_store_bytes(skb, at_quoted + sizeof(head.quoted), &ports, sizeof(ports), 0))
 		return VERDICT_KERNEL;
-	if (head.ip.saddr != head.quoted.daddr)
-		return CONTINUE;
-	if (bpf_l3_csum_replace(skb, sizeof(struct ethhdr) + 10, head.ip.saddr, destination, 4) ||
-	    bpf_skb_store_bytes(skb, sizeof(struct ethhdr) + 12, &destination, 4, 0))
+	/* The backend itself may say it, or a gateway on the way; and a backend that is its own client says it to the service. */
+	if (head.ip.saddr == head.quoted.daddr &&
+	    (bpf_l3_csum_replace(skb, sizeof(struct ethhdr) + 10, head.ip.saddr, destination, 4) ||
+	     bpf_skb_store_bytes(skb, sizeof(struct ethhdr) + 12, &destination, 4, 0)))
 		return VERDICT_KERNEL;
-	return CONTINUE;
+	if (bpf_l3_csum_replace(skb, sizeof(struct ethhdr) + 10, head.ip.daddr, source, 4) ||
+	    bpf_skb_store_bytes(skb, sizeof(struct ethhdr) + 16, &source, 4, 0))
+		return VERDICT_KERNEL;
+	return TRANSLATED;
 }
 
 /*
@@ -343,12 +374,9 @@ __noinline int translate_back(struct __sk_buff *skb, __u32 vni, __u64 now)
 	if (verdict != CONTINUE || key.protocol != IPPROTO_TCP)
 		return verdict;
 	flags = tcp_flags(skb, sizeof(struct ethhdr));
-	if (flags & (TCP_FIN | TCP_RST)) {
-		flow->state = FLOW_CLOSING;
-	} else if (flow->state == FLOW_NEW) {
-		flow_establish(&key);
-	}
-	return CONTINUE;
+	if (flags & (TCP_FIN | TCP_RST))
+		return flow_close(&key);
+	return flow->state == FLOW_NEW ? flow_establish(&key) : CONTINUE;
 }
 
 /* For the endpoint at `ifindex`: undoes what was done to the packets that this one answers. */
@@ -359,7 +387,9 @@ static __always_inline int undo(struct __sk_buff *skb, __u32 ifindex, __u32 vni,
 	if (!has_flows(ifindex))
 		return CONTINUE;
 	verdict = translate_back(skb, vni, now);
-	return verdict == VERDICT_SERVICE_PROTOCOL ? translate_error(skb, vni) : verdict;
+	if (verdict == VERDICT_SERVICE_PROTOCOL)
+		verdict = translate_error(skb, vni);
+	return verdict == TRANSLATED ? CONTINUE : verdict;
 }
 
 /* The packet sets out again, and finds the flow's translation. */

@@ -83,9 +83,9 @@ static __always_inline enum verdict lookup(const struct config *config, struct q
 
 	if (mapping) {
 		*answer = *mapping;
+		question->flags &= ~OPTION_SERVICE;
 		if (frame->kind == FRAME_REQUEST)
 			return VERDICT_ANSWERED;
-		question->flags &= ~OPTION_SERVICE;
 		if (address_equal(&answer->host, &config->self))
 			return VERDICT_NOT_HERE;
 		return question->hops < HOPS_MAX ? VERDICT_FORWARDED : VERDICT_HOPS;

@@ -92,7 +92,7 @@ __noinline int path_none(const struct endpoint_key *about, __u64 now)
 	if (!next)
 		return VERDICT_KERNEL;
 	old = bpf_map_lookup_elem(&paths, about);
-	if (old && old->state == PATH_TOLD && old->asks == 0)
+	if (old && (old->state == PATH_TOLD || old->state == PATH_SERVICE) && old->asks == 0)
 		return VERDICT_STALE;
 	if (old)
 		owner_answered(old, now);

@@ -46,6 +46,21 @@ __noinline int serve_here(struct __sk_buff *skb, const struct port *port, struct
 	return verdict == CONTINUE ? flow_pin(&key, &backend, skb->ifindex, out->now) : verdict;
 }
 
+/* What has no flow: a ping, or the error of a backend that is its own client, which goes back to it. */
+static __noinline enum verdict serve_other(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
+{
+	int verdict = ping_service(skb, out);
+
+	if (verdict != VERDICT_SERVICE_PROTOCOL)
+		return verdict;
+	verdict = translate_error(skb, port->vni);
+	if (verdict != TRANSLATED)
+		return verdict == CONTINUE ? VERDICT_SERVICE_PROTOCOL : verdict;
+	out->about.ip = port->ip4.ip;
+	out->routed = false;
+	return CONTINUE;
+}
+
 /*
  * A packet for a service. CONTINUE: its flow has a backend, which it is addressed to now. KNOWN: a backend is to be
  * asked for. Else it ended here.
@@ -62,7 +77,7 @@ __noinline int serve(struct __sk_buff *skb, const struct port *port, struct outg
 	key.vni = out->about.vni;
 	verdict = flow_of(skb, sizeof(struct ethhdr), &key);
 	if (verdict == VERDICT_SERVICE_PROTOCOL)
-		return ping_service(skb, out);
+		return serve_other(skb, port, out);
 	if (verdict != CONTINUE)
 		return verdict;
 	flags = tcp_flags(skb, sizeof(struct ethhdr));
@@ -73,13 +88,13 @@ __noinline int serve(struct __sk_buff *skb, const struct port *port, struct outg
 		return KNOWN;
 	}
 	flow->seen_at = out->now;
-	if (flags & (TCP_FIN | TCP_RST))
-		flow->state = FLOW_CLOSING;
 	out->about.ip = flow->destination;
 	out->routed = !address_in(&out->about.ip, &port->ip4.network, &port->ip4.mask);
 	verdict = translate(skb, flow);
+	if (flags & (TCP_FIN | TCP_RST))
+		flow_close(&key);
 	/* A backend that is its own client: both ends of the flow are seen here, and nowhere else. */
-	if (flow->state == FLOW_NEW && (flags & TCP_ACK) && address_equal(&out->about.ip, &port->ip4.ip))
+	else if (flow->state == FLOW_NEW && (flags & TCP_ACK) && address_equal(&out->about.ip, &port->ip4.ip))
 		flow_establish(&key);
 	return verdict;
 }

@@ -277,6 +277,50 @@ const sending: Case[] = [
     action: 'redirect',
   },
   {
+    name: 'a SYN on the name of one that has just ended',
+    rows: () => [...h1(), isService(), toB(), flowRow('flows', there, translated, { state: 2 }, 6)],
+    packet: () => frame(tcpOf(there, 2)),
+    verdict: 'ask_data',
+    action: 'redirect',
+  },
+  {
+    name: 'who ends a connection ends it in both directions',
+    rows: () => [...h1(), isService(), toB(), ...pair(6)],
+    packet: () => frame(tcpOf(there, 4)),
+    verdict: 'direct',
+    action: 'redirect',
+    after: (datapath) => {
+      expect(datapath.get('young_flows', flowKey(there, 6))).toMatchObject({ state: 2 });
+      expect(datapath.get('young_flows', flowKey(reply, 6))).toMatchObject({ state: 2 });
+    },
+  },
+  {
+    name: 'the error of a backend that is its own client comes back to it',
+    rows: () => [
+      ...h1(),
+      isService(),
+      flowRow('young_flows', there, { ...translated, from: vip, to: addresses.a }),
+      flowRow('young_flows', { ...reply, from: addresses.a, to: vip }, replied),
+    ],
+    packet: () =>
+      frame(
+        ip({
+          from: addresses.a,
+          to: vip,
+          protocol: 1,
+          payload: icmpError(
+            3,
+            3,
+            0,
+            ip({ from: vip, to: addresses.a, protocol: 17, payload: udp(4000, 8080, bytes) }),
+          ),
+        }),
+      ),
+    verdict: 'local',
+    action: 'redirect',
+    expected: () => frame(errorAbout(there, vip), macOf('a'), macOf('a')),
+  },
+  {
     name: 'but its data does not',
     rows: () => [...h1(), isService(), toB(), flowRow('flows', there, translated, { state: 1, ago_ms: 2_000 }, 6)],
     packet: () => frame(tcpOf(there, 16)),
