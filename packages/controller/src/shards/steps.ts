@@ -1,5 +1,5 @@
 /**
- * The steps of moving slots (docs/decisions/0008-moving-a-slot.md): each makes the next table out of the one in the
+ * The steps of moving slots (docs/decisions/0009-moving-a-slot.md): each makes the next table out of the one in the
  * store. Pure; whether a step may be taken is for the leader to find out. Each returns the table it was given when it
  * changes nothing.
  */
@@ -44,9 +44,11 @@ export const serve = (
   return next === table ? table : { ...next, epoch: table.epoch + 1 };
 };
 
-/** Step 4: who is leaving is gone; the owner itself stays in the list, to pass late questions on. */
-export const retire = (table: SlotTable): SlotTable =>
-  rewrite(table, none, (holders) => holders.filter(({ state }) => state !== SlotState.LEAVING));
+/** Step 4: who is leaving these slots is gone; the owner itself stays in the list, to pass late questions on. */
+export const retire = (table: SlotTable, slots: ReadonlySet<number>): SlotTable =>
+  rewrite(table, none, (holders, slot) =>
+    slots.has(slot) ? holders.filter(({ state }) => state !== SlotState.LEAVING) : holders,
+  );
 
 /** Who loads a slot that it shall not hold stops: nobody asks it yet. */
 export const abandon = (table: SlotTable, target: Target): SlotTable =>

@@ -1,6 +1,6 @@
 /**
  * The move of one slot as a state machine that can be searched exhaustively: an old and a new owner, a host that asks,
- * a creator of one endpoint in the slot, and two controllers of which one leads. docs/decisions/0008-moving-a-slot.md
+ * a creator of one endpoint in the slot, and two controllers of which one leads. docs/decisions/0009-moving-a-slot.md
  * has the states and invariants in words; the spec beside this searches every interleaving.
  *
  * Stricter than the real thing: the slot has no second owner that could answer instead, and a detached host comes back
