@@ -170,6 +170,7 @@ export async function quiet(cluster: TestCluster, ...endpoints: readonly Endpoin
 export const probe = (): string => tool('probe');
 export const tapGuest = (): string => tool('guest');
 export const flowTool = (): string => tool('flow');
+export const serveTool = (): string => tool('serve');
 
 /** The checkout: a bundle of ours lies in its dist/. */
 function checkout(directory = import.meta.dirname): string {

@@ -144,6 +144,8 @@ export interface StreamOptions {
   /** Bytes per second; without it as fast as it goes. */
   readonly rate?: number;
   readonly port?: number;
+  /** The address of a service whose backend the receiver is. */
+  readonly via?: string;
 }
 
 /** A TCP stream whose every byte the receiver checks. */
@@ -151,12 +153,12 @@ export async function stream(
   cluster: TestCluster,
   from: Endpoint,
   to: Endpoint,
-  { bytes = 0, rate = 0, port = freshPort() }: StreamOptions = {},
+  { bytes = 0, rate = 0, port = freshPort(), via = to.ip }: StreamOptions = {},
 ): Promise<StreamFlow> {
   const seed = String(tokenOf(to, port));
   const sink = await ready(cluster.start({ endpoint: to }, [probe(), 'tcp-sink', String(port), seed]));
   const numbers = [port, seed, bytes, rate].map(String);
-  const source = await cluster.start({ endpoint: from }, [probe(), 'tcp-source', to.ip, ...numbers]);
+  const source = await cluster.start({ endpoint: from }, [probe(), 'tcp-source', via, ...numbers]);
   return {
     finish: async () => {
       try {
