@@ -91,7 +91,9 @@ describe('placeFleet', () => {
         fc.property(fleets, ({ hosts: count, bouncers, weighted, zones }) => {
           const hosts = hostsOf(count, weighted, zones);
           const tables = tablesOf(Math.min(300, count * 3), bouncers, hosts);
-          expectBalanced(placeFleet(hosts, tables), hosts, bouncers);
+          const placed = placeFleet(hosts, tables);
+          expect(placed).toHaveLength(tables.length);
+          expectBalanced(placed, hosts, bouncers);
         }),
         { numRuns: 5, examples: [[{ hosts: 1_024, bouncers: 2, weighted: true, zones: 1 }]] },
       );

@@ -9,7 +9,7 @@ import { type Stored, subnetKey } from '../mirror';
 import { waitHosts } from '../relay/readiness';
 import { waitTable } from '../relay/wait-table';
 import { isActive } from '../shards/jobs';
-import { isSettled, leavingHosts, loadingHosts, type Move, movesOf, type Target } from '../shards/moves';
+import { isSettled, loadingHosts, type Move, movesOf, type Target } from '../shards/moves';
 import { wantedTarget } from '../shards/plan';
 import { abandon, load, retire, serve } from '../shards/steps';
 import { semaphore } from '../support/semaphore';
@@ -74,19 +74,24 @@ const step = async (fields: MoverFields, view: View): Promise<boolean> => {
     const served = serve(table.value, target, (host) => !late.has(host), addressOf, coming);
     return served === table.value || put(fields, view, served);
   }
-  if (leavingHosts(table.value).length > 0) {
+  if (!view.paused) {
+    const roles = serve(table.value, target, () => false, addressOf);
+    if (roles !== table.value) return put(fields, view, roles);
+    const open = movesOf(table.value, target).filter(({ state }) => state !== SlotState.LEAVING);
+    if (open.length > 0) {
+      const batch = await nextBatch(fields, table, open);
+      return put(fields, view, load(table.value, target, batch, addressOf));
+    }
+  }
+  // Only now: who forgets rows is slow to acknowledge, and every step after it would wait for that.
+  const leaving = slotsWith(table.value, SlotState.LEAVING);
+  if (leaving.size > 0) {
     const { vni, subnet } = table.value;
     const { late } = await waitTable(context, vni, subnet, table.revision, performance.now() + look_ms);
     tell(fields, view, late);
-    return late.length > 0 || put(fields, view, retire(table.value));
+    return late.length > 0 || put(fields, view, retire(table.value, await firstBatch(fields, table, leaving)));
   }
-  if (view.paused) return false;
-  if (isSettled(table.value, target)) return finish(fields, view);
-
-  const roles = serve(table.value, target, () => false, addressOf);
-  if (roles !== table.value) return put(fields, view, roles);
-  const batch = await nextBatch(fields, table, movesOf(table.value, target));
-  return put(fields, view, load(table.value, target, batch, addressOf));
+  return !view.paused && finish(fields, view);
 };
 
 const tell = ({ context: { shards } }: MoverFields, { table: { value } }: View, late: readonly string[]): void => {
@@ -109,13 +114,17 @@ const notApplied = async (
   return new Set(late);
 };
 
-/** As many slots as the pace lets through at once, and at least one; waits for its turn. */
-const nextBatch = async (
-  { context, term, pace }: MoverFields,
+interface Batch {
+  readonly slots: ReadonlySet<number>;
+  readonly entries: number;
+}
+
+/** As many slots as go at once, and at least one. */
+const batchOf = async (
+  { context, pace }: MoverFields,
   { value: { vni, subnet } }: Stored<SlotTable>,
-  moves: readonly Move[],
-): Promise<ReadonlySet<number>> => {
-  const slots = [...new Set(moves.map(({ slot }) => slot))];
+  slots: readonly number[],
+): Promise<Batch> => {
   const counts = await countEntries(context, vni, subnet, slots, pace.batch);
   const batch = new Set<number>();
   let entries = 0;
@@ -125,6 +134,24 @@ const nextBatch = async (
     batch.add(slot);
     entries += more;
   }
+  return { slots: batch, entries };
+};
+
+/** Of slots that are given up; forgetting rows takes an agent's time too, and creations there wait for it. */
+const firstBatch = async (
+  fields: MoverFields,
+  table: Stored<SlotTable>,
+  slots: ReadonlySet<number>,
+): Promise<ReadonlySet<number>> => (await batchOf(fields, table, [...slots])).slots;
+
+/** The slots that begin to load now; waits for their turn. */
+const nextBatch = async (
+  fields: MoverFields,
+  table: Stored<SlotTable>,
+  moves: readonly Move[],
+): Promise<ReadonlySet<number>> => {
+  const { context, term, pace } = fields;
+  const { slots: batch, entries } = await batchOf(fields, table, [...new Set(moves.map(({ slot }) => slot))]);
   const wait_ms = pace.take(entries, performance.now());
   const end = performance.now() + wait_ms;
   while (!term.over.aborted && performance.now() < end) {
@@ -178,7 +205,7 @@ const put = async ({ context, term }: MoverFields, view: View, next: SlotTable):
 /** Slots that were moved by hand stay: the plan remains, to say so. */
 const finish = async ({ term, context }: MoverFields, view: View): Promise<boolean> => {
   const { plan } = view;
-  if (plan === undefined || plan.value.settled) return false;
+  if (plan === undefined || plan.value.settled || !isSettled(view.table.value, view.target)) return false;
   const key = keys.slotPlan(plan.value.vni, plan.value.subnet);
   const byHand = context.shards.jobs.get(plan.value.job)?.value.kind === JobKind.MOVE;
   const operation: Operation = byHand

@@ -9,7 +9,7 @@ export interface Pace {
 export const pace = (entries_per_second: number): Pace => {
   let free_ms = 0;
   return {
-    batch: Math.max(1, Math.floor(entries_per_second / 2)),
+    batch: Math.max(1, Math.floor(entries_per_second / 8)),
     take: (entries, now_ms) => {
       const wait_ms = Math.max(0, free_ms - now_ms);
       free_ms = now_ms + wait_ms + (entries / entries_per_second) * 1_000;

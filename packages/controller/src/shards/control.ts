@@ -21,7 +21,7 @@ const attempts = 20;
 
 export const listJobs = async ({ store }: Context, { active }: ListJobsRequest): Promise<ListJobsResponse> => {
   const { entries } = await store.range(prefixes.jobs());
-  const jobs = entries.map(({ value }) => value).reverse();
+  const jobs = entries.map(({ value }) => value).toReversed();
   return { jobs: active ? jobs.filter((job) => !hasEnded(job)) : jobs };
 };
 

@@ -14,16 +14,16 @@ export const shardHandlers = { listShards, planRebalance: showPlan, listJobs, pa
 type Stream = handleServerStreamingCall<never, never>;
 
 export const shardStreams = (context: Context): Readonly<Record<string, Stream>> => {
-  const job = <Request>(start: (context: Context, request: Request) => Promise<ShardJob>): Stream =>
-    stream(context, async (call: ServerWritableStream<Request, ShardProgress>) => {
-      const started = await start(context, call.request);
+  const job = (start: (request: never) => Promise<ShardJob>): Stream =>
+    stream(context, async (call: ServerWritableStream<never, ShardProgress>) => {
+      const started = await start(call.request);
       await follow(context, call, () => progressOfJob(context, started));
     });
   return {
-    rebalance: job(startRebalance),
-    drain: job(startDrain),
-    undrain: job(startUndrain),
-    moveSlots: job(startMove),
+    rebalance: job((request) => startRebalance(context, request)),
+    drain: job((request) => startDrain(context, request)),
+    undrain: job((request) => startUndrain(context, request)),
+    moveSlots: job((request) => startMove(context, request)),
     watchProgress: stream(context, async (call: ServerWritableStream<WatchProgressRequest, ShardProgress>) => {
       const { request } = call;
       if (request.job !== 0) {

@@ -48,7 +48,7 @@ export const heldRight = async (cluster: Cluster, store: Store): Promise<void> =
       .map(({ name }) => name)
       .sort();
     const held = (): string[] => [...peer.endpoints.values()].map(({ value }) => value.name).sort();
-    await eventually(() => expect(held(), host).toEqual(names));
+    await eventually(() => expect([host, held()]).toEqual([host, names]));
   }
 };
 

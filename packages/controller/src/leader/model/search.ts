@@ -22,7 +22,7 @@ export const search = (initial: State, rules: Rules): Search => {
   const trace = (end: number): string[] => {
     const labels: string[] = [];
     for (let id = end; id > 0; id = seen[id]?.from ?? 0) labels.push(seen[id]?.label ?? '');
-    return labels.reverse();
+    return labels.toReversed();
   };
   for (let id = 0; id < states.length; id += 1) {
     for (const { label, state } of next(states[id] as State, rules)) {
