@@ -34,7 +34,7 @@ static __always_inline enum verdict bouncer_packet(struct xdp_md *ctx, __u64 now
 		verdict = parse_options(&view, options, &tunnel);
 	if (verdict != CONTINUE)
 		return verdict;
-	if (!underlay_accepts(&tunnel.source))
+	if (!hear(&tunnel.source, now))
 		return VERDICT_FORGED_SOURCE;
 	option = at(&view, tunnel.path, sizeof(*option));
 	if (!tunnel.path || !option || option->op != OP_ASK)

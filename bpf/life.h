@@ -28,6 +28,13 @@
 /* Between two asks for it. */
 #define PROBE_NS (100 * MS)
 
+static __always_inline bool underlay_accepts(const struct address *address)
+{
+	struct prefix_key key = { .length = 128, .address = *address };
+
+	return bpf_map_lookup_elem(&underlay, &key) != NULL;
+}
+
 __noinline int host_heard(const struct address *host, __u64 now)
 {
 	struct host_state first = { .heard_at = now };
@@ -43,19 +50,27 @@ __noinline int host_heard(const struct address *host, __u64 now)
 	return 0;
 }
 
-/* A packet of `host` came; remembered once per tick of the clock. */
-static __always_inline void heard(const struct address *host, __u64 now)
+/*
+ * A packet of `host` came: false when it is none of the underlay's, and not to be listened to. Whom this CPU heard last in
+ * the same tick of the clock needs no second look.
+ */
+__noinline int hear(const struct address *host, __u64 now)
 {
 	__u32 zero = 0;
 	struct heard *last = bpf_map_lookup_elem(&last_heard, &zero);
 
+	if (!host)
+		return false;
 	if (last && last->at == now && address_equal(&last->host, host))
-		return;
+		return true;
+	if (!underlay_accepts(host))
+		return false;
 	if (last) {
 		last->host = *host;
 		last->at = now;
 	}
 	host_heard(host, now);
+	return true;
 }
 
 /* `host` was asked, directly or as an owner. */

@@ -456,9 +456,8 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 		verdict = parse_options(&view, options, &in->tunnel);
 	if (verdict != CONTINUE)
 		return verdict;
-	if (!underlay_accepts(&in->tunnel.source))
+	if (!hear(&in->tunnel.source, in->now))
 		return VERDICT_FORGED_SOURCE;
-	heard(&in->tunnel.source, in->now);
 	verdict = parse_frame_of_skb(in->skb, in->tunnel.inner, &in->frame);
 	if (verdict != CONTINUE)
 		return verdict;

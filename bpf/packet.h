@@ -221,13 +221,6 @@ static __always_inline enum verdict parse_options(const struct view *view, __u32
 	return CONTINUE;
 }
 
-static __always_inline bool underlay_accepts(const struct address *address)
-{
-	struct prefix_key key = { .length = 128, .address = *address };
-
-	return bpf_map_lookup_elem(&underlay, &key) != NULL;
-}
-
 /* The headers every packet of ours has. */
 struct outer_headers {
 	struct ethhdr eth;
