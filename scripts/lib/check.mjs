@@ -52,6 +52,8 @@ const checks = {
   'knip (unused files, exports, dependencies)': () => must('knip', ['--no-progress', '--no-config-hints']),
   'buf lint': () => must('buf', ['lint'], { cwd: join(root, 'proto') }),
   'proto bindings are what the protos say': () => drift(generators.proto),
+  'etcd bindings are what its protos say': () => drift(generators.store),
+  'reflection answers what the protos say': () => drift(generators.controller),
   'row codecs are what bpf/abi.h says': () => drift(generators.abi),
   'bpf headers compile alone': headersAlone,
 };

@@ -1,8 +1,15 @@
-// Committed files that a program writes: the proto bindings and the row codecs.
+// Committed files that a program writes: the proto bindings, what reflection answers, and the row codecs.
 import { join } from 'node:path';
 import { dist, node, root } from './paths.mjs';
 import { setup } from './setup.mjs';
 import { must, step } from './step.mjs';
+
+/** Bindings of the protos of others that one package speaks; its buf.gen.yaml says `out: src/gen`. */
+const bindings = (name) => ({
+  directory: `packages/${name}/src/gen`,
+  write: (base) =>
+    must('buf', ['generate', '--output', join(base, 'packages', name)], { cwd: join(root, 'packages', name) }),
+});
 
 /** Each writes its `directory` below any base: the checkout, or a temporary directory to compare with. */
 export const generators = {
@@ -10,6 +17,15 @@ export const generators = {
     directory: 'packages/model/src/gen',
     // buf prepends --output to the plugin's own `out`, ../packages/model/src/gen.
     write: (base) => must('buf', ['generate', '--output', join(base, 'proto')], { cwd: join(root, 'proto') }),
+  },
+  store: bindings('store'),
+  controller: {
+    ...bindings('controller'),
+    write: async (base) => {
+      await bindings('controller').write(base);
+      const script = join(root, 'packages/controller/scripts/descriptors.mjs');
+      await must(node, [script, join(base, generators.controller.directory)]);
+    },
   },
   abi: {
     directory: 'packages/abi/src/gen',
