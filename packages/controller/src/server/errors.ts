@@ -38,9 +38,20 @@ export const toMegrezError = (error: unknown, log: Logger): MegrezError => {
 
 const unreachable: ReadonlySet<string> = new Set(['UNAVAILABLE', 'DEADLINE', 'CLOSED']);
 
+/** Characters of a message or object's name, and hosts: what is sent as headers, and callers take 8 KiB of those. */
+const most = { message: 1_000, object: 300, hosts: 50 } as const;
+
+/** Cut to what headers may hold: a longer one would end the whole connection, with everybody's calls on it. */
 export const toStatus = (error: MegrezError): CallStatus => {
   const metadata = new Metadata();
-  const { reason, object, hosts } = error;
-  metadata.set(error_key, Buffer.from(ErrorDetail.toBinary({ reason, object, hosts: [...hosts] })));
-  return { code: codes[error.code] ?? status.UNKNOWN, details: error.message, metadata };
+  const { reason, hosts } = error;
+  const detail = { reason, object: cut(error.object, most.object), hosts: hosts.slice(0, most.hosts) };
+  metadata.set(error_key, Buffer.from(ErrorDetail.toBinary(detail)));
+  return { code: codes[error.code] ?? status.UNKNOWN, details: cut(error.message, most.message), metadata };
+};
+
+const cut = (text: string, length: number): string => {
+  if (text.length <= length) return text;
+  const half = length / 2;
+  return `${text.slice(0, half).toWellFormed()} … ${text.slice(-half).toWellFormed()}`;
 };

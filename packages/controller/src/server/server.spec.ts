@@ -73,13 +73,19 @@ describe('the server', () => {
     expect(unknown).toMatchObject({ oneofKind: 'errorResponse', errorResponse: { errorCode: 5 } });
   });
 
-  it('says in words what it does not have yet', async () => {
-    expect(await cluster.api.refused('createService', {})).toMatchObject({
-      code: 12,
-      reason: 'NOT_YET',
-      object: 'createService',
+  it('answers what is absurdly long with an error that can be sent', async () => {
+    const name = 'a'.repeat(200_000);
+    expect(await cluster.api.refused('createVpc', { name, cidrs: ['10.0.0.0/16'] })).toMatchObject({
+      code: 3,
+      reason: 'INVALID_NAME',
     });
-    expect(await cluster.api.refused('listServices', {})).toMatchObject({ code: 12 });
+    expect(await cluster.api.refused('createVpc', { name: 'acme', cidrs: [name] })).toMatchObject({
+      code: 3,
+      reason: 'INVALID_CIDR',
+      object: 'vpc acme',
+    });
+    // A character of three bytes is nine of a header.
+    expect(await cluster.api.refused('createVpc', { name: '€'.repeat(9_999) })).toMatchObject({ code: 3 });
   });
 
   it('pages its lists and refuses tokens that are not its own', async () => {

@@ -1,7 +1,6 @@
 import type { handleServerStreamingCall, Server, ServiceDefinition, UntypedHandleCall } from '@grpc/grpc-js';
 import {
   lookupServiceDefinition,
-  MegrezError,
   nodeServiceDefinition,
   provisioningServiceDefinition,
   relayServiceDefinition,
@@ -23,7 +22,6 @@ import { relayHandlers } from '../relay/serve-relay';
 import { serveSession } from '../relay/serve-session';
 import { createService, deleteService, getService, listServices, updateService } from '../services';
 import { shardHandlers, shardStreams } from '../shards/service';
-import { toStatus } from './errors';
 import { type Handler, unary } from './rpc';
 
 const provisioning = {
@@ -66,7 +64,7 @@ export const addServices = (server: Server, context: Context, relay: Relay, watc
 type Handlers = Readonly<Record<string, Handler<never, unknown>>>;
 type Streams = Readonly<Record<string, handleServerStreamingCall<never, never>>>;
 
-/** Methods without a handler say so in words, also streaming ones. */
+/** @throws RangeError for a method that nobody handles: a mistake of ours, found at every start */
 const add = (
   server: Server,
   context: Context,
@@ -75,29 +73,13 @@ const add = (
   streams: Streams = {},
 ): void => {
   const methods = Object.entries(definition).map(([method, { responseStream }]): [string, UntypedHandleCall] => {
-    if (responseStream) return [method, (streams[method] ?? unimplementedStream(method)) as UntypedHandleCall];
-    const handler = unary<never, unknown>(context, method, handlers[method] ?? unimplemented(method));
-    return [method, handler as UntypedHandleCall];
+    if (responseStream) return [method, found(method, streams[method]) as UntypedHandleCall];
+    return [method, unary<never, unknown>(context, method, found(method, handlers[method])) as UntypedHandleCall];
   });
   server.addService(definition, Object.fromEntries(methods));
 };
 
-const notYet = (method: string): MegrezError =>
-  new MegrezError({
-    code: 'UNIMPLEMENTED',
-    reason: 'NOT_YET',
-    object: method,
-    message: `this version of the controller does not have ${method} yet`,
-  });
-
-const unimplemented =
-  (method: string): Handler<never, unknown> =>
-  () => {
-    throw notYet(method);
-  };
-
-const unimplementedStream =
-  (method: string): handleServerStreamingCall<never, never> =>
-  (call) => {
-    call.emit('error', toStatus(notYet(method)));
-  };
+const found = <T>(method: string, handler: T | undefined): T => {
+  if (handler === undefined) throw new RangeError(`nothing handles ${method}`);
+  return handler;
+};
