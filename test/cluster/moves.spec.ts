@@ -66,6 +66,23 @@ describe('15: moves under traffic', () => {
     expect(now.host).toBe('h1');
   });
 
+  test('what is asked of a moving endpoint is answered: its old kernel answers as long as it is asked', async () => {
+    const { endpoint: m, places } = await mover('web', 'answers', 'h1', 'h2');
+    const peers = [
+      await createEndpoint(cluster, 'acme', 'web', 'asks', 'h4'),
+      await createEndpoint(cluster, 'acme', 'db', 'asks', 'h3'),
+    ];
+    await quiet(cluster, ...peers);
+    const pings = await Promise.all(peers.map((peer) => pinging(cluster, { endpoint: peer }, m.ip, 1)));
+    for (let i = 1; i <= 30; i += 1) {
+      await move(m, places[i % 2] as Place);
+    }
+    for (const { finish } of pings) {
+      const pinged = await finish();
+      expect(pinged).toEqual(allOf(pinged.sent));
+    }
+  });
+
   test('both ends move at once, again and again, while they talk to each other: none lost', async () => {
     const { below } = random(seed);
     const account = flows(cluster);

@@ -9,7 +9,7 @@ export interface Place {
 }
 
 export async function place(cluster: TestCluster, host: string): Promise<Place> {
-  const script = 'echo $$; ip link set lo up; echo ready; cat';
+  const script = 'echo $$; ip link set lo up; echo ready; exec cat';
   const holder = await cluster.start({ host }, ['unshare', '--net', 'sh', '-c', script]);
   await holder.said('ready');
   const path = `/proc/${holder.output().split('\n')[0]}/ns/net`;
