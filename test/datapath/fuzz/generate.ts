@@ -5,7 +5,7 @@ import { checksum } from '../model/bytes';
 import type { Config, Entry } from '../model/state';
 import { nicIfindex, portIfindexes } from './machine';
 import { type Random, randomOf } from './random';
-import { backendPort, clientPorts, serviceEntries, servicePorts } from './services';
+import { backendPort, clientPorts, type KnownFlow, serviceEntries, servicePorts } from './services';
 import { type CookieAt, ip16, type Shot, type World } from './world';
 
 const ms = (value: number): bigint => BigInt(Math.round(value * 1e6));
@@ -45,6 +45,35 @@ const subnets = [
   subnetOf(0xffffff, '10.0.3', 30, 5, [6, 5]),
 ] as const;
 
+/** The same for IPv6: /64, and one of an odd length. */
+const ip6 = (prefix: number, last: number): Uint8Array => {
+  const address = Buffer.alloc(16);
+  address.set([0xfd, 0, 0, prefix, 0, 0, 0, prefix]);
+  address.writeUInt16BE(last, 14);
+  return address;
+};
+const subnets6: readonly Subnet[] = [
+  {
+    number: 1,
+    bits: 64,
+    network: ip6(1, 0),
+    gateway: ip6(1, 1),
+    members: [0x11, 0x12, 0x13].map((last) => ip6(1, last)),
+  },
+  {
+    number: 2,
+    bits: 121,
+    network: ip6(2, 0),
+    gateway: ip6(2, 1),
+    members: [0x11, 0x12, 0x7f].map((last) => ip6(2, last)),
+  },
+];
+const mask6Of = (bits: number): Uint8Array =>
+  Uint8Array.from({ length: 16 }, (_, at) =>
+    at < bits >> 3 ? 0xff : at > bits >> 3 ? 0 : (0xff00 >> (bits & 7)) & 0xff,
+  );
+const isIp4 = (ip: Uint8Array): boolean => ip[11] === 0xff && ip[0] === 0;
+
 const maskOf = (bits: number): Uint8Array =>
   Uint8Array.from({ length: 16 }, (_, at) =>
     at < 12 + (bits >> 3) ? 0xff : at > 12 + (bits >> 3) ? 0 : (0xff00 >> (bits & 7)) & 0xff,
@@ -61,6 +90,11 @@ interface Someone {
 const everyone: readonly Someone[] = vnis.flatMap((vni) =>
   subnets.flatMap((subnet) => subnet.members.map((ip) => ({ vni, subnet, ip }))),
 );
+/** Both families, and no more of them. */
+const bothFamilies: readonly Someone[] = vnis.flatMap((vni) => [
+  ...everyone.filter((one) => one.vni === vni && one.subnet.number < 3).filter((_, at) => at % 2 === 0),
+  ...subnets6.flatMap((subnet) => subnet.members.map((ip) => ({ vni, subnet, ip }))),
+]);
 const slotCache = new Map<Someone, number>();
 const slotOfSomeone = (one: Someone): number => {
   const slot = slotCache.get(one) ?? slotOf(one.vni, one.ip);
@@ -68,14 +102,25 @@ const slotOfSomeone = (one: Someone): number => {
   return slot;
 };
 
+interface Port extends Someone {
+  readonly ifindex: number;
+  readonly mac: Buffer;
+  readonly mtu: number;
+  /** Of the other family than `ip`, or none. */
+  readonly other: Someone | undefined;
+}
+
 interface Scene {
   readonly services: readonly Someone[];
+  /** Those that the rows know. */
+  readonly flows: KnownFlow[];
   readonly random: Random;
   readonly now: bigint;
   readonly self: Uint8Array;
   readonly vni: number;
   readonly config: Settings;
-  readonly ports: readonly (Someone & { readonly ifindex: number; readonly mac: Buffer; readonly mtu: number })[];
+  readonly people: readonly Someone[];
+  readonly ports: readonly Port[];
 }
 
 interface Settings {
@@ -112,12 +157,16 @@ export const worldOf = (seed: number, index: number, now: bigint): World => {
         burst_ms: random.pick([0, 1, 3_000]),
       }
     : standard;
-  const ports = portIfindexes.slice(0, 1 + random.below(3)).map((ifindex) => {
-    const one = random.pick(everyone.filter((other) => random.once(8) || other.vni === vni));
-    return { ...one, ifindex, mac: macOf(one.ip), mtu: random.pick([1386, 1386, 1386, 68, 3000]) };
+  const people = random.once(3) ? bothFamilies : everyone;
+  const ours = people.filter((one) => one.vni === vni);
+  const ports = portIfindexes.slice(0, 1 + random.below(3)).map((ifindex): Port => {
+    const one = random.pick(random.once(8) ? people : ours);
+    const others = people.filter((other) => other.vni === one.vni && isIp4(other.ip) !== isIp4(one.ip));
+    const other = others.length > 0 && !random.once(3) ? random.pick(others) : undefined;
+    return { ...one, ifindex, mac: macOf(one.ip), mtu: random.pick([1386, 1386, 1386, 68, 3000]), other };
   });
-  const services = random.once(2) ? [] : [0, 1].map(() => random.pick(everyone.filter((one) => one.vni === vni)));
-  const scene: Scene = { random, now, self, vni, config, ports, services };
+  const services = random.once(2) ? [] : [0, 1].map(() => random.pick(ours));
+  const scene: Scene = { random, now, self, vni, config, people, ports, services, flows: [] };
   return {
     made_at: now,
     entries: entriesOf(scene),
@@ -174,15 +223,28 @@ const entriesOf = (scene: Scene): Entry[] => {
       key: { length: random.once(10) ? 126 : 120, address: ip16(random.once(10) ? '192.168.240.12' : '192.168.240.0') },
       value: { accepted: 1 },
     });
-  for (const { ifindex, vni: of, subnet, ip, mac, mtu } of ports) {
+  for (const { ifindex, vni: of, subnet, ip, mac, mtu, other } of ports) {
+    const none = { ip: nobody, gateway: nobody, network: nobody, mask: nobody };
+    const own = {
+      ip,
+      gateway: subnet.gateway,
+      network: subnet.network,
+      mask: isIp4(ip) ? maskOf(subnet.bits) : mask6Of(subnet.bits),
+    };
+    const second = other && {
+      ip: other.ip,
+      gateway: other.subnet.gateway,
+      network: other.subnet.network,
+      mask: isIp4(other.ip) ? maskOf(other.subnet.bits) : mask6Of(other.subnet.bits),
+    };
     entries.push({
       map: 'ports',
       key: { ifindex },
       value: {
         vni: of,
         subnet: subnet.number,
-        ip4: { ip, gateway: subnet.gateway, network: subnet.network, mask: maskOf(subnet.bits) },
-        ip6: { ip: nobody, gateway: nobody, network: nobody, mask: nobody },
+        ip4: isIp4(ip) ? own : (second ?? none),
+        ip6: isIp4(ip) ? (second ?? none) : own,
         generation: generation(random),
         mac,
         mtu,
@@ -203,6 +265,7 @@ const entriesOf = (scene: Scene): Entry[] => {
       value: { sent: { packets: 0n, bytes: 0n }, received: { packets: 0n, bytes: 0n } },
     });
     if (!random.once(10)) entries.push(endpointEntry(random, of, ip, ifindex));
+    if (other && !random.once(10)) entries.push(endpointEntry(random, of, other.ip, ifindex));
   }
   for (const other of vnis)
     if (random.once(other === vni ? 1.1 : 3))
@@ -214,18 +277,18 @@ const entriesOf = (scene: Scene): Entry[] => {
         key: { host },
         value: { ifindex: nicIfindex, destination: hostMac(host), source: hostMac(self) },
       });
-  entries.push(
-    ...serviceEntries(random, {
-      services: scene.services,
-      clients: ports,
-      members: everyone.filter((one) => one.vni === vni).map((one) => one.ip),
-      generation: () => generation(random),
-      ago: (thresholds_ms) => ago(scene, thresholds_ms),
-      mac: macOf,
-    }),
-  );
+  const known = serviceEntries(random, {
+    services: scene.services,
+    clients: ports,
+    members: scene.people.filter((one) => one.vni === vni && isIp4(one.ip)).map((one) => one.ip),
+    generation: () => generation(random),
+    ago: (thresholds_ms) => ago(scene, thresholds_ms),
+    mac: macOf,
+  });
+  entries.push(...known.entries);
+  scene.flows.push(...known.flows);
   const serving = random.below(4);
-  for (const one of everyone) {
+  for (const one of scene.people) {
     if (one.vni !== vni && !random.once(6)) continue;
     const key = { vni: one.vni, ip: one.ip };
     if (random.once(12)) entries.push(endpointEntry(random, one.vni, one.ip, random.pick([0, 4, 6, 8, 9_999])));
@@ -278,11 +341,11 @@ const entriesOf = (scene: Scene): Entry[] => {
       });
   }
   for (const of of vnis)
-    for (const subnet of subnets)
+    for (const subnet of [...subnets, ...(scene.people === bothFamilies ? subnets6 : [])])
       if (of === vni ? !random.once(4) : random.once(4))
         entries.push({
           map: 'routes',
-          key: { length: 32 + 96 + subnet.bits, vni: of, address: subnet.network },
+          key: { length: 32 + (isIp4(subnet.network) ? 96 : 0) + subnet.bits, vni: of, address: subnet.network },
           value: { subnet: subnet.number, generation: generation(random) },
         });
   for (const host of hosts)
@@ -364,12 +427,15 @@ const shotOf = (scene: Scene): Shot => {
     return {
       program: 'endpoint',
       ifindex: random.once(40) ? random.pick([1, nicIfindex, 8]) : port.ifindex,
-      gso_size: packet.readUInt16BE(12) === 0x0800 && random.once(50) ? random.pick([500, 1346, 1347, 1400]) : 0,
+      gso_size:
+        [0x0800, 0x86dd].includes(packet.readUInt16BE(12)) && random.once(50)
+          ? random.pick([500, 1346, 1347, 1400])
+          : 0,
       again: random.once(12),
       packet: runnable(packet),
     };
   }
-  const { packet, cookie } = random.once(60) ? { packet: cutInOptions(scene) } : underlayPacket(scene);
+  const { packet, cookie } = underlayShot(scene);
   const program = random.once(3) ? 'bouncer' : 'nic';
   const base = { program, ifindex: nicIfindex, gso_size: 0, again: false } as const;
   const hurt = mutated(random, packet, 14);
@@ -377,6 +443,22 @@ const shotOf = (scene: Scene): Shot => {
   return cookie && changed.length === packet.length
     ? { ...base, packet: changed, cookie }
     : { ...base, packet: changed };
+};
+
+const underlayShot = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => {
+  const { random, self } = scene;
+  if (random.once(60)) return { packet: cutInOptions(scene) };
+  if (scene.flows.length === 0 || !random.once(3)) return underlayPacket(scene);
+  const flow = random.pick(scene.flows);
+  const inner = ethernet(
+    random.bytes(6),
+    macOf(flow.backend),
+    0x0800,
+    flowPacket(random, flow, random.once(3) ? 'error' : 'back'),
+  );
+  const from = random.pick(hosts.slice(1));
+  const options = random.once(3) ? pathOption(scene, from, false) : Buffer.alloc(0);
+  return { packet: tunnelPacket(random, { from, to: self, vni: flow.client.vni, options, inner }) };
 };
 
 /** Mostly as it is; else bits turned, cut, or made longer. */
@@ -435,14 +517,21 @@ const target = (scene: Scene, from?: Someone): Uint8Array => {
   if (from && way < 4) return from.subnet.gateway;
   if (scene.services.length > 0 && way < 9) return random.pick(scene.services).ip;
   if (from && way < 14) return random.pick(from.subnet.members);
-  return random.pick(everyone.filter((one) => one.vni === (from?.vni ?? vni))).ip;
+  return random.pick(scene.people.filter((one) => one.vni === (from?.vni ?? vni))).ip;
 };
 
 const tenantFrame = (scene: Scene, from: Scene['ports'][number]): Buffer => {
   const { random } = scene;
   const way = random.below(20);
-  const to = target(scene, from);
+  const flow = random.once(3)
+    ? scene.flows.find((one) => one.client.ifindex === from.ifindex && random.once(2))
+    : undefined;
+  if (flow) return ethernet(gatewayMac, from.mac, 0x0800, flowPacket(random, flow, 'there'));
   const sourceMac = random.once(30) ? random.bytes(6) : from.mac;
+  const six = isIp4(from.ip) ? from.other : from;
+  if (six && (isIp4(from.ip) ? random.once(2) : !random.once(4)))
+    return tenantFrame6(scene, { ...from, ...six }, sourceMac);
+  const to = target(scene, from);
   if (way < 6) {
     const arp = arpOf(random, from.mac, from.ip, to);
     return Buffer.concat([
@@ -458,6 +547,88 @@ const tenantFrame = (scene: Scene, from: Scene['ports'][number]): Buffer => {
   return oddFrame(random, from.mac, from.ip, to);
 };
 
+/** Solicitations, what is said to groups, data, pings. */
+const tenantFrame6 = (scene: Scene, from: Port, sourceMac: Buffer): Buffer => {
+  const { random } = scene;
+  const anybody = random.once(8) ? random.bytes(16) : target(scene, from);
+  const to = isIp4(anybody) && !random.once(20) ? random.pick(from.subnet.members) : anybody;
+  if (random.once(3)) {
+    const source = random.pick([from.ip, from.ip, from.ip, from.ip, linkLocal, linkLocal, nobody, to]);
+    const group = Buffer.from([0x33, 0x33, 0xff, ...to.subarray(13)]);
+    return ethernet(
+      group,
+      sourceMac,
+      0x86dd,
+      neighbourOf(random, source, to, random.once(8) ? random.bytes(6) : from.mac),
+    );
+  }
+  const destination = random.once(12) ? random.pick([groupOfAll, linkLocal]) : to;
+  const source = random.once(20) ? random.pick([linkLocal, nobody, to]) : from.ip;
+  const destinationMac = random.once(10)
+    ? random.bytes(6)
+    : destination === from.subnet.gateway
+      ? gatewayMac
+      : macOf(to);
+  return ethernet(destinationMac, sourceMac, 0x86dd, ip6Packet(random, source, destination, from.mtu));
+};
+
+const linkLocal = Uint8Array.from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+const groupOfAll = Uint8Array.from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+
+/** A solicitation, sometimes an advertisement, with its option or without. */
+const neighbourOf = (
+  random: Random,
+  source: Uint8Array,
+  about: Uint8Array,
+  mac: Uint8Array,
+  reply = random.once(10),
+): Buffer => {
+  const option = random.once(4) ? Buffer.alloc(0) : Buffer.from([reply ? 2 : 1, 1, ...mac]);
+  const extra = random.once(20) ? random.bytes(8) : Buffer.alloc(0);
+  const message = Buffer.concat([
+    Buffer.from([reply ? 136 : 135, random.once(40) ? 1 : 0, 0, 0, 0x60, 0, 0, 0]),
+    about,
+    option,
+    extra,
+  ]);
+  const destination = reply
+    ? source
+    : Uint8Array.from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, ...about.subarray(13)]);
+  return ip6Header(reply ? about : source, destination, 58, message, { hops: random.once(30) ? 64 : 255 });
+};
+
+const ip6Packet = (random: Random, from: Uint8Array, to: Uint8Array, mtu: number): Buffer => {
+  const next = random.pick([6, 6, 17, 17, 17, 58, 58, 44, 0, 132] as const);
+  const room = Math.max(0, mtu - 40);
+  const size = random.pick([0, 4, 7, 8, 20, 24, 64, 200, random.once(3) ? room : 64, random.once(3) ? room + 1 : 64]);
+  const payload = Buffer.alloc(size, random.below(256));
+  if (next === 58 && size >= 4) payload.set([random.pick([128, 128, 129, 1, 3, 133, 135]), random.once(10) ? 1 : 0], 0);
+  const length = random.once(30) ? random.pick([0, size - 1, size + 1, 0xffff]) & 0xffff : size;
+  const packet = ip6Header(from, to, next, payload, {
+    hops: random.pick([64, 64, 64, 255, 2, 1, 0]),
+    tos: random.pick([0, 0, 1, 2, 3, 0xb9]),
+    length,
+  });
+  if (random.once(60)) packet.writeUInt8(random.below(256), 0);
+  return packet;
+};
+
+const ip6Header = (
+  from: Uint8Array,
+  to: Uint8Array,
+  next: number,
+  payload: Buffer,
+  { hops = 64, tos = 0, length = payload.length }: { hops?: number; tos?: number; length?: number },
+): Buffer => {
+  const header = Buffer.alloc(40);
+  header.writeUInt32BE((0x60000000 | (tos << 20) | 0x12345) >>> 0, 0);
+  header.writeUInt16BE(length, 4);
+  header.set([next, hops], 6);
+  header.set(from, 8);
+  header.set(to, 24);
+  return Buffer.concat([header, payload]);
+};
+
 const arpOf = (random: Random, mac: Uint8Array, sender: Uint8Array, to: Uint8Array): Buffer =>
   Buffer.concat([
     u16(random.once(40) ? 6 : 1),
@@ -471,6 +642,35 @@ const arpOf = (random: Random, mac: Uint8Array, sender: Uint8Array, to: Uint8Arr
   ]);
 
 const somePorts = [...clientPorts, ...servicePorts, backendPort];
+
+/** A packet of a flow: as its client sends it, as the backend answers, or an error about it. */
+const flowPacket = (random: Random, flow: KnownFlow, way: 'there' | 'back' | 'error'): Buffer => {
+  const { client, service, backend, seenAs, client_port, service_port, protocol } = flow;
+  if (way === 'error') {
+    const payload = Buffer.alloc(64);
+    icmpErrorInto(random, payload, backend, seenAs);
+    if (!random.once(8)) payload.writeUInt8(protocol, 17);
+    payload.writeUInt16BE(client_port, 28);
+    return ip4Packet(random.once(4) ? service : backend, client.ip, 1, payload);
+  }
+  const payload = Buffer.alloc(random.pick([4, 8, 18, 20, 64, 64, 64]));
+  const [from, to] = way === 'there' ? [client.ip, service] : [backend, seenAs];
+  transport(random, protocol, payload, from, to);
+  payload.writeUInt16BE(way === 'there' ? client_port : backendPort, 0);
+  payload.writeUInt16BE(way === 'there' ? service_port : client_port, 2);
+  return ip4Packet(from, to, protocol, payload);
+};
+
+const ip4Packet = (from: Uint8Array, to: Uint8Array, protocol: number, payload: Buffer): Buffer => {
+  const header = Buffer.alloc(20);
+  header.writeUInt16BE(0x4500, 0);
+  header.writeUInt16BE(20 + payload.length, 2);
+  header.writeUInt16BE((64 << 8) | protocol, 8);
+  header.set(from.subarray(12), 12);
+  header.set(to.subarray(12), 16);
+  header.writeUInt16BE(checksum(header, 0, 20), 10);
+  return Buffer.concat([header, payload]);
+};
 
 /** Ports that services know, flags, and a sum that is right, wrong or none. */
 const transport = (random: Random, protocol: 6 | 17, payload: Buffer, from: Uint8Array, to: Uint8Array): void => {
@@ -580,11 +780,14 @@ const underlayPacket = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => 
   const { random, self } = scene;
   const vni = random.once(12) ? random.pick([...vnis, random.below(1 << 24)]) : scene.vni;
   const from = random.once(15) ? random.pick(strangers) : random.once(20) ? self : random.pick(hosts.slice(1));
-  const members = everyone.filter((one) => one.vni === scene.vni);
+  const members = scene.people.filter((one) => one.vni === scene.vni);
   const someone = scene.services.length > 0 && random.once(2) ? random.pick(scene.services) : random.pick(members);
   const remote = someone.ip;
   const here = scene.ports.filter((port) => port.vni === vni);
-  const local = here.length > 0 && !random.once(6) ? random.pick(here).ip : random.pick(members).ip;
+  const family = here
+    .flatMap((port) => [port.ip, ...(port.other ? [port.other.ip] : [])])
+    .filter((ip) => isIp4(ip) === isIp4(remote));
+  const local = family.length > 0 && !random.once(6) ? random.pick(family) : random.pick(members).ip;
   const answering = random.once(3);
   const kind = random.below(10);
   // An ARP reply comes from whom it is about; any other answer brings the endpoint's own packet back.
@@ -594,9 +797,9 @@ const underlayPacket = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => 
       : [remote, answering || random.once(2) ? local : random.once(2) ? target(scene) : random.pick(members).ip];
   const inner =
     kind < 4
-      ? innerArp(random, source, destination, answering)
+      ? innerRequest(random, source, destination, answering)
       : kind < 9
-        ? ethernet(macOf(destination), macOf(source), 0x0800, ip4(random, source, destination, 1386))
+        ? dataFrame(random, source, destination)
         : oddFrame(random, macOf(source), source, destination);
   const isReply = kind < 4 && answering;
   // An answer is about whom it comes from when it is an ARP reply, else about whom the packet inside is for.
@@ -641,6 +844,20 @@ const underlayPacket = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => 
     },
   };
 };
+
+const innerRequest = (random: Random, source: Uint8Array, destination: Uint8Array, reply: boolean): Buffer => {
+  if (isIp4(source)) return innerArp(random, source, destination, reply);
+  const body = reply
+    ? neighbourOf(random, destination, source, macOf(source), true)
+    : neighbourOf(random, source, destination, macOf(source), false);
+  return ethernet(reply ? macOf(destination) : macOf(source), macOf(source), 0x86dd, body);
+};
+
+/** Of the sender's family, whatever the other's is. */
+const dataFrame = (random: Random, source: Uint8Array, destination: Uint8Array): Buffer =>
+  isIp4(source)
+    ? ethernet(macOf(destination), macOf(source), 0x0800, ip4(random, source, destination, 1386))
+    : ethernet(macOf(destination), macOf(source), 0x86dd, ip6Packet(random, source, destination, 1386));
 
 /** The packet ends, honestly, before the options that Geneve's header announces. */
 const cutInOptions = ({ random, self, vni }: Scene): Buffer => {
@@ -690,11 +907,12 @@ const pathOption = (scene: Scene, from: Uint8Array, answering: boolean): Buffer 
   return optionOf(0xff4d, 0x81, body);
 };
 
-const pinInto = ({ random, vni }: Scene, body: Buffer): void => {
+const pinInto = (scene: Scene, body: Buffer): void => {
+  const { random, vni } = scene;
   body.fill(0, 20);
   body.writeUInt16BE(random.pick([0, 0, 1, 1, 2]), 38);
   if (random.once(4)) return;
-  body.set(random.once(30) ? random.bytes(16) : random.pick(everyone.filter((one) => one.vni === vni)).ip, 20);
+  body.set(random.once(30) ? random.bytes(16) : random.pick(scene.people.filter((one) => one.vni === vni)).ip, 20);
   body.writeUInt16BE(backendPort, 36);
 };
 

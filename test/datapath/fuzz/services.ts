@@ -9,6 +9,17 @@ export interface Service {
 interface Client extends Service {
   readonly ifindex: number;
 }
+/** A flow that has rows. */
+export interface KnownFlow {
+  readonly client: Client;
+  readonly service: Uint8Array;
+  readonly backend: Uint8Array;
+  /** What the backend takes for its client. */
+  readonly seenAs: Uint8Array;
+  readonly client_port: number;
+  readonly service_port: number;
+  readonly protocol: 6 | 17;
+}
 
 /** Few, so that packets hit them. */
 export const clientPorts = [4000, 4001] as const;
@@ -34,8 +45,9 @@ export const serviceEntries = (
     readonly ago: (thresholds_ms: readonly number[]) => bigint;
     readonly mac: (ip: Uint8Array) => Uint8Array;
   },
-): Entry[] => {
+): { readonly entries: Entry[]; readonly flows: KnownFlow[] } => {
   const entries: Entry[] = [];
+  const flows: KnownFlow[] = [];
   for (const { vni, ip } of services) {
     if (random.once(2))
       entries.push({ map: 'services', key: { vni, ip }, value: { generation: generation(), mac: mac(ip) } });
@@ -66,7 +78,7 @@ export const serviceEntries = (
             });
       }
     for (const client of clients)
-      if (client.vni === vni) entries.push(...flowEntries(random, client, ip, members, ago));
+      if (client.vni === vni) entries.push(...flowEntries(random, client, ip, members, ago, flows));
   }
   for (const { ifindex } of clients)
     if (services.length > 0 && !random.once(3))
@@ -75,7 +87,7 @@ export const serviceEntries = (
         key: { ifindex },
         value: { pinned_at: ago([0, 5_000]), flows: random.pick([0, 0, 1, 16_383, 16_384]) },
       });
-  return entries;
+  return { entries, flows };
 };
 
 const flowEntries = (
@@ -84,6 +96,7 @@ const flowEntries = (
   service: Uint8Array,
   members: readonly Uint8Array[],
   ago: (thresholds_ms: readonly number[]) => bigint,
+  flows: KnownFlow[],
 ): Entry[] => {
   const entries: Entry[] = [];
   for (const source_port of clientPorts)
@@ -99,6 +112,7 @@ const flowEntries = (
         seen_at: ago([0, 0, 900, 60_000, 180_000, 7_200_000]),
       };
       const seenAs = Buffer.from(backend).equals(client.ip) ? service : client.ip;
+      flows.push({ client, service, backend, seenAs, client_port: source_port, service_port: port, protocol });
       entries.push({
         map,
         key: {

@@ -1,7 +1,20 @@
 /** What packets become: every function leaves its input alone and returns a whole new packet. */
-import { type Address, ip4Of, mix, sealIp4 } from './bytes';
+import { type Address, checksum, ip4Of, mix, sealIp4 } from './bytes';
 import { askFlag } from './learn';
-import { ARP, ETHERNET, type Frame, IP4, OPTION, op, type Question, TUNNEL, type Tunnel } from './packet';
+import {
+  ARP,
+  ETHERNET,
+  type Frame,
+  IP4,
+  IP6,
+  icmp6,
+  NEIGHBOUR,
+  OPTION,
+  op,
+  type Question,
+  TUNNEL,
+  type Tunnel,
+} from './packet';
 import type { Config, NextHop } from './state';
 
 /** Words are read in the machine's order. */
@@ -10,13 +23,15 @@ const port = (hash: number): number => 0xc000 | (hash & 0x3fff);
 
 /** Over addresses, protocol and ports; for fragments, the first included, without the ports. */
 export const flowPort = (packet: Buffer): number => {
-  const ip = ETHERNET;
-  const protocol = packet.readUInt8(ip + 9);
-  const hash = mix(mix(mix(0, word(packet, ip + 12)), word(packet, ip + 16)), protocol);
-  const ports = ip + (packet.readUInt8(ip) & 15) * 4;
-  const fragment = packet.readUInt16BE(ip + 6) & 0x3fff;
-  if (fragment || (protocol !== 6 && protocol !== 17) || packet.length < ports + 4) return port(hash);
-  return port(mix(hash, word(packet, ports)));
+  const at = ETHERNET;
+  const isIp6 = packet.readUInt8(at) >> 4 === 6;
+  const words = isIp6 ? [16, 20, 32, 36] : [12, 16];
+  const protocol = packet.readUInt8(at + (isIp6 ? 6 : 9));
+  const ends = words.reduce((hash, offset) => mix(hash, word(packet, at + offset)), 0);
+  const ports = at + (isIp6 ? IP6 : (packet.readUInt8(at) & 15) * 4);
+  const fragment = !isIp6 && packet.readUInt16BE(at + 6) & 0x3fff;
+  if (fragment || (protocol !== 6 && protocol !== 17) || packet.length < ports + 4) return port(mix(ends, protocol));
+  return port(mix(mix(ends, protocol), word(packet, ports)));
 };
 export const askPort = (vni: number, host: Address): number => port(mix(vni, word(ip4Of(host), 0)));
 export const noticePort = (about: Address): number => port(word(ip4Of(about), 0));
@@ -48,7 +63,10 @@ export const optionOf = (fields: Option): Buffer => {
 
 export interface Outer {
   readonly config: Config;
-  /** The Ethernet header in front; its last two bytes become IPv4's type. */
+  /**
+   * In front: destination and source, and the type if it is not IPv4's. What redirect_neigh sends keeps the inner
+   * frame's own header there, which the next hop's takes the place of.
+   */
   readonly macs: Buffer;
   readonly to: Address;
   readonly vni: number;
@@ -61,8 +79,8 @@ export interface Outer {
 export const encapsulate = (outer: Outer, inner: Buffer): Buffer => {
   const options = outer.option?.length ?? 0;
   const headers = Buffer.alloc(TUNNEL);
-  headers.set(outer.macs.subarray(0, 12), 0);
   headers.writeUInt16BE(0x0800, 12);
+  headers.set(outer.macs, 0);
   headers.writeUInt16BE(0x4500 | outer.tos, 14);
   headers.writeUInt16BE((TUNNEL - ETHERNET + options + inner.length) & 0xffff, 16);
   headers.writeUInt16BE(0x4000, 20); // don't fragment
@@ -95,7 +113,7 @@ const rewritten = (packet: Buffer, change: (copy: Buffer) => void): Buffer => {
 };
 
 /** The ARP request at `at` as the reply its target would give, from `mac`. */
-export const arpReply = (packet: Buffer, at: number, mac: Buffer): Buffer =>
+const arpReply = (packet: Buffer, at: number, mac: Buffer): Buffer =>
   rewritten(packet, (copy) => {
     const arp = at + ETHERNET;
     const sender = packet.subarray(arp + 8, arp + 18);
@@ -107,8 +125,59 @@ export const arpReply = (packet: Buffer, at: number, mac: Buffer): Buffer =>
     copy.set(sender, arp + 18);
   });
 
+/** The request at `at`, of either family, as the reply its target would give, from `mac`. */
+export const replyTo = (packet: Buffer, at: number, frame: Frame, mac: Buffer, router = false): Buffer =>
+  frame.family === 'arp' ? arpReply(packet, at, mac) : neighbourReply(packet, at, mac, router);
+
+/** Neighbour discovery: solicited, and to override what was known. */
+const neighbourReply = (packet: Buffer, at: number, mac: Buffer, router: boolean): Buffer =>
+  rewritten(packet, (copy) => {
+    const ip = at + ETHERNET;
+    const message = ip + IP6;
+    copy.set(packet.subarray(at + 6, at + 12), at);
+    copy.set(mac, at + 6);
+    copy.set(packet.subarray(ip + 8, ip + 24), ip + 24);
+    copy.set(packet.subarray(message + 8, message + NEIGHBOUR), ip + 8);
+    copy.writeUInt8(136, message);
+    copy.writeUInt16BE(0, message + 2);
+    copy.writeUInt32BE(router ? 0xe0000000 : 0x60000000, message + 4);
+    const size = packet.readUInt16BE(ip + 4);
+    const hasOption = size === NEIGHBOUR + 8;
+    if (hasOption) copy.set([2, 1, ...mac], message + NEIGHBOUR);
+    sealIcmp6(copy, ip, hasOption ? size : NEIGHBOUR, size);
+  });
+
+/** The sum of `bytes` of the ICMPv6 message behind the IPv6 header at `ip`, which says that it has `size`. */
+export const sealIcmp6 = (copy: Buffer, ip: number, bytes: number, size = bytes): void => {
+  const pseudo = Buffer.alloc(8);
+  pseudo.writeUInt32BE(size, 0);
+  pseudo.writeUInt32BE(icmp6, 4);
+  copy.writeUInt16BE(0, ip + IP6 + 2);
+  const summed = Buffer.concat([pseudo, copy.subarray(ip + 8, ip + IP6 + bytes)]);
+  copy.writeUInt16BE(checksum(summed, 0, summed.length), ip + IP6 + 2);
+};
+
+/** The answer to a ping, from whom it is for. Undefined for anything else. */
+export const echoReply = (packet: Buffer, frame: Frame): Buffer | undefined =>
+  frame.family === 'ip6' ? ping6Reply(packet) : pingReply(packet);
+
+const ping6Reply = (packet: Buffer): Buffer | undefined => {
+  const ip = ETHERNET;
+  const echo = ip + IP6;
+  if (packet.readUInt8(ip + 6) !== icmp6 || packet.length < echo + 4) return undefined;
+  if (packet.readUInt16BE(echo) !== 0x8000) return undefined;
+  return rewritten(reversed(packet), (copy) => {
+    copy.set(packet.subarray(ip + 24, ip + 40), ip + 8);
+    copy.set(packet.subarray(ip + 8, ip + 24), ip + 24);
+    copy.writeUInt8(129, echo);
+    // RFC 1624: 0x0100 more in the sum.
+    const sum = (~packet.readUInt16BE(echo + 2) & 0xffff) + 0x0100;
+    copy.writeUInt16BE(~(sum + (sum >> 16)) & 0xffff, echo + 2);
+  });
+};
+
 /** The gateway's answer to a ping; fragments behind the first just turn round. Undefined for anything else. */
-export const pingReply = (packet: Buffer): Buffer | undefined => {
+const pingReply = (packet: Buffer): Buffer | undefined => {
   const ip = ETHERNET;
   if (packet.readUInt8(ip + 9) !== 1) return undefined;
   const echo = ip + (packet.readUInt8(ip) & 15) * 4;
@@ -132,7 +201,9 @@ export const decapsulate = (packet: Buffer, tunnel: Tunnel, frame: Frame, mac: B
   const inner = Buffer.from(packet.subarray(tunnel.inner));
   inner.set(mac, 0);
   const ecn = frame.tos & 3;
-  if (tunnel.congested && frame.kind === 'ip4' && (ecn === 1 || ecn === 2)) {
+  if (tunnel.congested && frame.family === 'ip6' && ecn > 0)
+    inner.writeUInt8((inner[ETHERNET + 1] ?? 0) | 0x30, ETHERNET + 1);
+  if (tunnel.congested && frame.family === 'ip4' && (ecn === 1 || ecn === 2)) {
     inner.writeUInt8(frame.tos | 3, ETHERNET + 1);
     // RFC 1624 again: that much less in the sum.
     const sum = inner.readUInt16BE(ETHERNET + 10) + 0xffff - (3 - ecn);
@@ -142,8 +213,12 @@ export const decapsulate = (packet: Buffer, tunnel: Tunnel, frame: Frame, mac: B
 };
 
 /** One hop later. */
-export const routed = (packet: Buffer): Buffer =>
+export const routed = (packet: Buffer, frame: Frame): Buffer =>
   rewritten(packet, (copy) => {
+    if (frame.family === 'ip6') {
+      copy.writeUInt8(frame.ttl - 1, ETHERNET + 7);
+      return;
+    }
     copy.writeUInt8(packet.readUInt8(ETHERNET + 8) - 1, ETHERNET + 8);
     // RFC 1624: 0x0100 less in the sum.
     const sum = packet.readUInt16BE(ETHERNET + 10) + 0x0100;
@@ -171,10 +246,11 @@ export const answer = (
   config: Config,
   packet: Buffer,
   tunnel: Tunnel & { readonly option: number },
+  frame: Frame,
   asker: Address,
   told: Told | undefined,
 ): Buffer => {
-  const copy = told ? arpReply(packet, tunnel.inner, told.mac) : Buffer.from(packet);
+  const copy = told ? replyTo(packet, tunnel.inner, frame, told.mac) : Buffer.from(packet);
   const at = tunnel.option;
   setHead(copy, at, { op: told ? op.tell : op.none, hops: 0, flags: told?.flags ?? 0 });
   if (told) {
@@ -279,6 +355,7 @@ export const echoed = (config: Config, packet: Buffer, at: number, to: Address):
 /** A clone of the asking packet, as a probe of an owner that owes an answer. */
 export const probeOf = (config: Config, asked: Buffer, suspect: Address, hop: NextHop): Buffer =>
   rewritten(withMacs(asked, hop.destination, hop.source), (copy) => {
+    copy.writeUInt16BE(0x0800, 12);
     copy.writeUInt8(op.echo, TUNNEL + 4);
     readdress(copy, config, suspect);
   });

@@ -14,6 +14,12 @@ export const ip4At = (packet: Buffer, offset: number): Address =>
   mapped + packet.toString('latin1', offset, offset + 4);
 export const ip4Of = (address: Address): Buffer => Buffer.from(address.slice(12), 'latin1');
 
+export const ip6At = (packet: Buffer, offset: number): Address => packet.toString('latin1', offset, offset + 16);
+export const isMapped = (address: Address): boolean => address.startsWith(mapped);
+/** fe80::/10. */
+export const isLinkLocal = (address: Address): boolean =>
+  address.charCodeAt(0) === 0xfe && (address.charCodeAt(1) & 0xc0) === 0x80;
+
 export const isIn = (address: Address, network: Address, mask: Address): boolean => {
   for (let i = 0; i < 16; i++) {
     if ((address.charCodeAt(i) ^ network.charCodeAt(i)) & mask.charCodeAt(i)) return false;

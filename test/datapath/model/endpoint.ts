@@ -1,7 +1,7 @@
 /** The walk of what a tenant sends (design §4). */
 import type { VerdictWord } from '@megrez/abi';
-import { arpReply, askPort, encapsulate, flowPort, optionOf, pingReply, probeOf, routed, withMacs } from './build';
-import { type Address, isIn } from './bytes';
+import { askPort, echoReply, encapsulate, flowPort, optionOf, probeOf, replyTo, routed, withMacs } from './build';
+import { type Address, isIn, isLinkLocal, zero } from './bytes';
 import { type ErrorKind, errorTo } from './error';
 import {
   type Ask,
@@ -16,10 +16,22 @@ import {
   whomToAsk,
   windowOf,
 } from './learn';
-import { ETHERNET, type Frame, frameOf, gatewayMac, op } from './packet';
+import { ETHERNET, type Frame, frameOf, gatewayMac, IP4, IP6, NEIGHBOUR, op } from './packet';
 import type { Run, Step } from './run';
-import { choose, establish, flowAt, livingFlow, pin, spreadOf, tcpFlags, translated, undone } from './service';
-import { about, type Config, elapsed, type Path, type Port } from './state';
+import {
+  choose,
+  close,
+  errorUndone,
+  establish,
+  flowAt,
+  livingFlow,
+  pin,
+  spreadOf,
+  tcpFlags,
+  translated,
+  undone,
+} from './service';
+import { about, type Config, elapsed, type Path, type Port, type Reach } from './state';
 
 const anySender = `${'\0'.repeat(10)}\xff\xff${'\0'.repeat(4)}`;
 const limitedBroadcast = `${'\0'.repeat(10)}${'\xff'.repeat(6)}`;
@@ -30,6 +42,8 @@ const arpFrameMax = 60;
 interface Sent extends Run {
   readonly config: Config;
   readonly port: Port;
+  /** The endpoint's address of the frame's family. */
+  readonly reach: Reach;
   readonly frame: Frame;
   /** Whom it is for: of a service's flow, the backend. */
   readonly to: Address;
@@ -47,16 +61,24 @@ export const endpoint = (run: Run): Step => {
   if (!port || !config) return { verdict: 'no_port', vni: 0 };
   const frame = frameOf(run.packet, 0);
   if (typeof frame === 'string') return { verdict: frame, vni: port.vni };
-  const isRouted = frame.kind === 'ip4' && !isIn(frame.destination, port.ip4.network, port.ip4.mask);
-  const sent: Sent = { ...run, config, port, frame, isRouted, to: frame.destination };
-  const step = checkSource(sent) ?? (frame.kind === 'arp' ? arp(sent) : ip(sent));
+  const reach = frame.family === 'ip6' ? port.ip6 : port.ip4;
+  const isRouted = frame.kind === 'packet' && !isIn(frame.destination, reach.network, reach.mask);
+  const sent: Sent = { ...run, config, port, reach, frame, isRouted, to: frame.destination };
+  const step = checkSource(sent) ?? (frame.kind === 'packet' ? ip(sent) : neighbour(sent));
   return typeof step === 'string' ? { verdict: step, vni: port.vni } : { ...step, vni: port.vni };
 };
 
-const checkSource = ({ frame, port }: Sent): VerdictWord | undefined => {
+const checkSource = ({ frame, port, reach }: Sent): VerdictWord | undefined => {
   if (!frame.sourceMac.equals(port.mac)) return 'spoofed_mac';
-  return frame.kind === 'ip4' && frame.source !== port.ip4.ip ? 'spoofed_ip' : undefined;
+  // Nothing of a family that the endpoint does not have.
+  if (reach.ip === zero) return 'ethertype';
+  if (frame.kind !== 'packet') return undefined;
+  // What an interface says to its neighbours before it has an address concerns nobody.
+  if (frame.family === 'ip6' && isGroup6(frame.destination)) return 'multicast';
+  return frame.source === reach.ip ? undefined : 'spoofed_ip';
 };
+
+const isGroup6 = (address: Address): boolean => address.charCodeAt(0) === 0xff;
 
 const findOwner = ({ state, config, port, to, ifindex, isRouted, spread, now }: Sent): ReturnType<typeof whomToAsk> =>
   whomToAsk(state, config, { vni: port.vni, subnet: port.subnet, ip: to, ifindex, routed: isRouted, spread }, now);
@@ -85,23 +107,22 @@ const probing = (
   return [{ ifindex: hop.ifindex, packet: probeOf(config, asked, suspect, hop) }];
 };
 
-// ---- ARP
+// ---- ARP, and neighbour discovery
 
-const arp = (sent: Sent): Result => {
-  const { packet, frame, port, state, config, now } = sent;
-  if (packet.length > arpFrameMax) return 'malformed';
+const neighbour = (sent: Sent): Result => {
+  const { packet, frame, port, reach, state, config, now } = sent;
+  const refused = frame.family === 'arp' ? checkArp(sent) : checkSolicitation(sent);
+  if (refused) return refused;
   const target = frame.destination;
-  const senderMac = packet.subarray(ETHERNET + 8, ETHERNET + 14);
-  if (!senderMac.equals(port.mac) || (frame.source !== anySender && frame.source !== port.ip4.ip)) return 'spoofed_arp';
-  if (target === port.ip4.ip) return 'arp_self';
-  if (frame.operation !== 1) return 'arp_reply';
-  if (!isIn(target, port.ip4.network, port.ip4.mask)) return 'no_route';
+  if (target === reach.ip) return 'arp_self';
+  if (frame.kind !== 'request') return 'arp_reply';
+  if (!isIn(target, reach.network, reach.mask)) return 'no_route';
   const answered = (mac: Buffer, verdict: VerdictWord): Result => ({
     verdict,
     action: 'redirect',
-    packet: arpReply(packet, 0, mac),
+    packet: replyTo(packet, 0, frame, mac, verdict === 'arp_gateway'),
   });
-  if (target === port.ip4.gateway) return answered(gatewayMac, 'arp_gateway');
+  if (target === reach.gateway) return answered(gatewayMac, 'arp_gateway');
   const local = state.endpoints.get(about(port.vni, target));
   if (local) return answered(local.mac, 'arp_local');
   const path = pathTo(state, port.vni, target);
@@ -114,7 +135,24 @@ const arp = (sent: Sent): Result => {
   if (ask === 'known') return answered((pathTo(state, port.vni, target) as Path).mac, 'arp_owned');
   const service = state.services.get(about(port.vni, target));
   if (ask === 'served' && service) return answered(service.mac, 'arp_owned');
-  return typeof ask === 'string' ? (ask as VerdictWord) : askArp(sent, ask);
+  if (typeof ask === 'string') return ask as VerdictWord;
+  return frame.family === 'arp' ? askArp(sent, ask) : sendVia(sent, ask);
+};
+
+const checkArp = ({ packet, frame, port }: Sent): VerdictWord | undefined => {
+  if (packet.length > arpFrameMax) return 'malformed';
+  const senderMac = packet.subarray(ETHERNET + 8, ETHERNET + 14);
+  const isOwn = senderMac.equals(port.mac) && (frame.source === anySender || frame.source === port.ip4.ip);
+  return isOwn ? undefined : 'spoofed_arp';
+};
+
+const checkSolicitation = ({ packet, frame, port }: Sent): VerdictWord | undefined => {
+  if (frame.kind === 'reply') return 'arp_reply';
+  // Duplicate address detection has no sender yet.
+  if (frame.source === zero) return 'arp_self';
+  const option = ETHERNET + IP6 + NEIGHBOUR;
+  if (packet.length >= option + 8 && !packet.subarray(option + 2, option + 8).equals(port.mac)) return 'spoofed_arp';
+  return frame.source === port.ip6.ip || isLinkLocal(frame.source) ? undefined : 'spoofed_arp';
 };
 
 const askArp = (sent: Sent, ask: Ask): Result => {
@@ -139,12 +177,12 @@ const askArp = (sent: Sent, ask: Ask): Result => {
   return { verdict: 'ask_arp', action: 'redirect', packet: asked, emitted: probing(sent, asked, ask.suspect) };
 };
 
-// ---- IPv4
+// ---- IP
 
 const ip = (sent: Sent): Result => {
-  const { packet, frame, port } = sent;
-  if (frame.destination === port.ip4.gateway) {
-    const reply = pingReply(packet);
+  const { packet, frame, reach } = sent;
+  if (frame.destination === reach.gateway) {
+    const reply = echoReply(packet, frame);
     return reply ? { verdict: 'ping_gateway', action: 'redirect', packet: reply } : 'to_gateway';
   }
   const refused = checkDestination(sent);
@@ -153,15 +191,16 @@ const ip = (sent: Sent): Result => {
   // Its own host sends it on its way again: that is no hop.
   if (!sent.isRouted || sent.again) return route(sent);
   if (frame.ttl <= 1) return fail(sent, 'expired');
-  return route({ ...sent, packet: routed(packet) });
+  return route({ ...sent, packet: routed(packet, frame) });
 };
 
-const checkDestination = ({ frame, port, isRouted }: Sent): VerdictWord | undefined => {
+const checkDestination = ({ frame, reach, isRouted }: Sent): VerdictWord | undefined => {
   const to = frame.destination;
-  if (to === port.ip4.ip) return 'to_self';
+  if (to === reach.ip) return 'to_self';
+  if (frame.family === 'ip6') return isLinkLocal(to) ? 'no_route' : undefined;
   if (to.charCodeAt(12) >> 4 === 0xe) return 'multicast';
   if (to === limitedBroadcast) return 'broadcast';
-  return !isRouted && isLast(to, port.ip4.mask) ? 'broadcast' : undefined;
+  return !isRouted && isLast(to, reach.mask) ? 'broadcast' : undefined;
 };
 
 /** All ones behind the prefix. */
@@ -171,12 +210,14 @@ const isLast = (address: Address, mask: Address): boolean => {
 };
 
 const isTooBig = ({ gso_size, frame, packet, port }: Sent): boolean =>
-  gso_size > 0 ? gso_size + (frame.protocol === 6 ? 40 : 28) > port.mtu : packet.length - ETHERNET > port.mtu;
+  gso_size > 0
+    ? gso_size + (frame.family === 'ip6' ? IP6 : IP4) + (frame.protocol === 6 ? 20 : 8) > port.mtu
+    : packet.length - ETHERNET > port.mtu;
 
 /** The sender hears, from its gateway, why its packet does not go on. */
 const fail = (sent: Sent, kind: ErrorKind): Result => {
   const { state, port, packet, ifindex, now, gso_size } = sent;
-  return errorTo(state, { port, ifindex, packet, kind, now, gso: gso_size > 0 });
+  return errorTo(state, { port, ifindex, packet, family: sent.frame.family, kind, now, gso: gso_size > 0 });
 };
 
 const route = (sent: Sent): Result =>
@@ -186,23 +227,30 @@ const route = (sent: Sent): Result =>
 const serve = (sent: Sent): Result => {
   const { state, packet, port, now } = sent;
   const key = flowAt(packet, ETHERNET, port.vni);
-  if (key === 'service_protocol') return pingService(packet);
+  if (key === 'service_protocol') return serveOther(sent);
   if (typeof key === 'string') return key;
   const flags = tcpFlags(packet, ETHERNET);
   const flow = livingFlow(state, key, flags.opens, now);
   if (!flow) return sendAsking({ ...sent, spread: spreadOf(key) });
   flow.seen_at = now;
-  if (flags.ends) flow.state = 'closing';
   const inner = translated(packet, flow);
   const to = flow.destination;
+  if (flags.ends) close(state, key);
   // A backend that is its own client: both ends of the flow are seen here, and nowhere else.
-  if (flow.state === 'new' && flags.acknowledges && to === port.ip4.ip) establish(state, key);
-  if (!inner) return 'kernel';
+  else if (flow.state === 'new' && flags.acknowledges && to === port.ip4.ip) establish(state, key);
   return send({ ...sent, to, packet: inner, isRouted: !isIn(to, port.ip4.network, port.ip4.mask) });
 };
 
-const pingService = (packet: Buffer): Result => {
-  const reply = pingReply(packet);
+/** What has no flow: a ping, or the error of a backend that is its own client, which goes back to it. */
+const serveOther = (sent: Sent): Result => {
+  const { state, packet, port } = sent;
+  const ping = pingService(sent);
+  const error = ping === 'service_protocol' ? errorUndone(state, packet, port.vni) : undefined;
+  return error ? send({ ...sent, packet: error, to: port.ip4.ip, isRouted: false }) : ping;
+};
+
+const pingService = ({ packet, frame }: Sent): Result => {
+  const reply = echoReply(packet, frame);
   return reply ? { verdict: 'ping_service', action: 'redirect', packet: reply } : 'service_protocol';
 };
 
@@ -210,7 +258,7 @@ const pingService = (packet: Buffer): Result => {
 const serveHere = (sent: Sent): Result => {
   const { state, packet, port, ifindex, to, now } = sent;
   const key = flowAt(packet, ETHERNET, port.vni);
-  if (key === 'service_protocol') return pingService(packet);
+  if (key === 'service_protocol') return pingService(sent);
   if (typeof key === 'string') return key;
   const backend = choose(state, key);
   if ('told' in backend) return backend.told ? fail(sent, 'no_backend') : 'no_backend';
@@ -225,7 +273,6 @@ const send = (sent: Sent): Result => {
   if (local) {
     if (!local.ifindex) return 'not_here';
     const inner = undone(state, packet, local.ifindex, port.vni, now);
-    if (!inner) return 'kernel';
     return {
       verdict: 'local',
       action: 'redirect',
@@ -278,7 +325,8 @@ const sendDirect = (sent: Sent, path: Path): Result =>
   path.host === sent.config.self ? 'not_here' : tunnelled(sent, 'direct', { to: path.host, mac: path.mac });
 
 const sendVia = (sent: Sent, ask: Ask): Result => {
-  const step = tunnelled(sent, 'ask_data', { to: ask.to, mac: sent.frame.destinationMac, option: asking(sent, ask) });
+  const verdict = sent.frame.kind === 'request' ? 'ask_arp' : 'ask_data';
+  const step = tunnelled(sent, verdict, { to: ask.to, mac: sent.frame.destinationMac, option: asking(sent, ask) });
   if (typeof step === 'string' || !step.packet) return step;
   return { ...step, emitted: probing(sent, step.packet, ask.suspect) };
 };
@@ -297,7 +345,8 @@ const tunnelled = (
     packet: encapsulate(
       {
         config,
-        macs: packet.subarray(0, 12),
+        // A solicitation is addressed to a group, which no next hop is.
+        macs: frame.kind === 'request' ? withMacs(packet, port.mac, port.mac).subarray(0, 14) : packet.subarray(0, 14),
         to,
         vni: port.vni,
         port: flowPort(packet),

@@ -154,7 +154,7 @@ export const told = (
 /** "There is no such address" counts only where the question is still open. */
 export const denied = (state: State, vni: number, ip: Address, now: number): VerdictWord | undefined => {
   const old = pathTo(state, vni, ip);
-  if (old?.state === 'told' && old.asks === 0) return 'stale';
+  if ((old?.state === 'told' || old?.state === 'service') && old.asks === 0) return 'stale';
   ownerAnswered(state, old, now);
   state.paths.set(about(vni, ip), newPath(vni, ip, now, { state: 'none' }));
   return undefined;

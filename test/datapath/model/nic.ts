@@ -102,10 +102,9 @@ const deliver = (
   { state, packet, tunnel, frame, now }: Arrived,
   to: Endpoint,
   verdict: VerdictWord = 'delivered',
-): 'kernel' | (Omit<Step, 'vni'> & { readonly packet: Buffer }) => {
+): Omit<Step, 'vni'> & { readonly packet: Buffer } => {
   const bare = decapsulate(packet, tunnel, frame, to.mac);
-  const inner = frame.kind === 'arp' ? bare : undone(state, bare, to.ifindex, tunnel.vni, now);
-  if (!inner) return 'kernel';
+  const inner = frame.kind === 'packet' ? undone(state, bare, to.ifindex, tunnel.vni, now) : bare;
   return {
     verdict,
     action: 'redirect',
@@ -117,7 +116,7 @@ const deliver = (
 /** Data without a question. */
 const plain = (arrived: Arrived): Result => {
   const { frame, state, tunnel } = arrived;
-  if (frame.kind !== 'ip4') return 'ethertype';
+  if (frame.kind !== 'packet') return 'ethertype';
   const local = state.endpoints.get(about(tunnel.vni, frame.destination));
   if (local) return local.ifindex ? deliver(arrived, local) : 'not_here';
   return state.networks.has(tunnel.vni) ? left(arrived) : 'pass';
@@ -190,7 +189,7 @@ const ask = (arrived: Asked): Result => {
   const { state, packet, tunnel, frame, config, now } = arrived;
   const question = questionOf(state, packet, tunnel, tunnel.option, frame.destination);
   if (typeof question === 'string') return question;
-  if (frame.kind === 'arp') return frame.operation === 1 ? bounce(arrived, question) : 'arp_reply';
+  if (frame.kind !== 'packet') return frame.kind === 'request' ? bounce(arrived, question) : 'arp_reply';
   const local = state.endpoints.get(about(tunnel.vni, frame.destination));
   if (!local) return askLeft(arrived, question);
   if (!local.ifindex) return 'not_here';
@@ -206,10 +205,8 @@ const ask = (arrived: Asked): Result => {
   if (question.hops === 0) {
     // The asker is the neighbour it came from: a clone goes back as the notice.
     const told = notice(config, packet, tunnel.option, question.asker, option);
-    const emitted = [{ ifindex: arrived.ifindex, packet: told }];
-    return typeof delivered === 'string' ? { verdict: delivered, emitted } : { ...delivered, emitted };
+    return { ...delivered, emitted: [{ ifindex: arrived.ifindex, packet: told }] };
   }
-  if (typeof delivered === 'string') return delivered;
   if (!arrived.interfaces.has(local.ifindex)) return { ...delivered, verdict: 'kernel', action: 'drop' };
   // Passed on: a clone is delivered, and the packet itself is the notice, wherever the routes say.
   return {
@@ -218,7 +215,7 @@ const ask = (arrived: Asked): Result => {
     packet: encapsulate(
       {
         config,
-        macs: delivered.packet.subarray(0, 12),
+        macs: delivered.packet.subarray(0, 14),
         to: question.asker,
         vni: tunnel.vni,
         port: noticePort(question.ip),
@@ -273,7 +270,7 @@ const again = ({ packet, tunnel, frame }: Arrived, sender: Endpoint): Result => 
 
 /** The endpoint here whose packet came back. */
 const senderOf = ({ state, tunnel, frame }: Arrived): Endpoint | undefined => {
-  const sender = frame.kind === 'ip4' ? state.endpoints.get(about(tunnel.vni, frame.source)) : undefined;
+  const sender = frame.kind === 'packet' ? state.endpoints.get(about(tunnel.vni, frame.source)) : undefined;
   return sender?.ifindex ? sender : undefined;
 };
 
@@ -292,13 +289,13 @@ const lookUp = ({ state, config, frame, now }: Arrived, asked: Question): Found 
   const plain = { ...asked, flags: asked.flags & ~askFlag.service };
   const mapping = state.mappings.get(about(vni, ip));
   if (mapping) {
-    if (frame.kind === 'arp') return { verdict: 'answered', mapping, flags: 0 };
+    if (frame.kind === 'request') return { verdict: 'answered', mapping, flags: 0 };
     if (mapping.host === config.self) return 'not_here';
     return asked.hops < hopsMax ? { verdict: 'forwarded', to: mapping.host, question: plain } : 'hops';
   }
   const service = state.services.get(about(vni, ip));
   if (service) {
-    if (frame.kind === 'ip4') return 'pinned';
+    if (frame.kind !== 'request') return 'pinned';
     return { verdict: 'answered', mapping: { host: config.self, ...service }, flags: askFlag.service };
   }
   // Who believes in a service that is gone is sent to whoever owns the address's own slot.
@@ -341,14 +338,18 @@ const bounce = (arrived: Asked, asked: Question): Result => {
     return { verdict: 'forwarded', action: 'redirect', packet: passed };
   }
   const told = found.verdict === 'answered' ? { ...found.mapping, flags: found.flags } : undefined;
-  return { verdict: found.verdict, action: 'redirect', packet: answer(config, packet, tunnel, asked.asker, told) };
+  return {
+    verdict: found.verdict,
+    action: 'redirect',
+    packet: answer(config, packet, tunnel, arrived.frame, asked.asker, told),
+  };
 };
 
 /** TELL and NONE. */
 const learn = (arrived: Asked): Result => {
   const { state, config, packet, tunnel, frame, now } = arrived;
   const at = tunnel.option;
-  const isReply = frame.kind === 'arp' && frame.operation === 2;
+  const isReply = frame.kind === 'reply';
   const ip = isReply ? frame.source : frame.destination;
   if (!cookieHolds(config, tunnel.vni, ip, now, packet.readBigUInt64BE(at + 16))) return 'forged_cookie';
   if (packet[at + 4] === op.none) return denied(state, tunnel.vni, ip, now) ?? tellUnreachable(arrived);
@@ -383,7 +384,7 @@ const tellSender = (
   const port = state.ports.get(ifindex);
   if (!port) return { verdict: untold, action: 'drop' };
   const inner = decapsulate(packet, tunnel, frame, port.mac);
-  return errorTo(state, { port, ifindex, packet: inner, kind, now, untold });
+  return errorTo(state, { port, ifindex, packet: inner, family: frame.family, kind, now, untold });
 };
 
 /** XDP in front of the stack: answers ARP that came straight from its asker, drops what is forged, leaves the rest. */
@@ -395,10 +396,11 @@ export const bouncer = (run: Run): Step => {
   if ('verdict' in tunnel) return tunnel;
   const step = ((): Result => {
     if (!isUnderlay(state, tunnel.source)) return 'forged_source';
+    heard(state, tunnel.source, run.now);
     if (tunnel.option === undefined || packet[tunnel.option + 4] !== op.ask) return 'pass';
     const frame = frameOf(packet, tunnel.inner);
     if (typeof frame === 'string') return frame;
-    if (frame.kind !== 'arp' || frame.operation !== 1) return 'pass';
+    if (frame.kind !== 'request') return 'pass';
     const question = questionOf(state, packet, tunnel, tunnel.option, frame.destination);
     if (typeof question === 'string') return question;
     if (question.hops) return 'pass';
@@ -406,7 +408,7 @@ export const bouncer = (run: Run): Step => {
     const found = lookUp(arrived, question);
     if (typeof found === 'string' || found.verdict === 'forwarded') return 'pass';
     const told = found.verdict === 'answered' ? { ...found.mapping, flags: found.flags } : undefined;
-    const reply = answer(config, packet, arrived.tunnel, question.asker, told);
+    const reply = answer(config, packet, arrived.tunnel, frame, question.asker, told);
     return { verdict: found.verdict, action: 'tx', packet: reversed(reply) };
   })();
   return typeof step === 'string' ? { verdict: step, vni: tunnel.vni } : { ...step, vni: tunnel.vni };

@@ -1,6 +1,6 @@
 /** What packets say: frames of tenants, tunnel packets of the underlay, and the path option (design §3, bpf/wire.h). */
 import type { VerdictWord } from '@megrez/abi';
-import { type Address, checksum, ip4At } from './bytes';
+import { type Address, checksum, ip4At, ip6At, isMapped, zero } from './bytes';
 import { type Config, longest, type State } from './state';
 
 export const ETHERNET = 14;
@@ -8,6 +8,10 @@ export const IP4 = 20;
 /** Ethernet, IPv4, UDP and the Geneve header: before the options of a tunnel packet. */
 export const TUNNEL = ETHERNET + IP4 + 8 + 8;
 export const ARP = 28;
+export const IP6 = 40;
+/** A solicitation or advertisement without options. */
+export const NEIGHBOUR = 24;
+export const icmp6 = 58;
 /** The path option with its own header. */
 export const OPTION = 44;
 const genevePort = 6081;
@@ -20,15 +24,15 @@ export const gatewayMac = Buffer.from([0x02, 0x4d, 0x67, 0x77, 0x00, 0x01]);
 export const op = { ask: 1, tell: 2, none: 3, gone: 4, pin: 5, echo: 6 } as const;
 
 export interface Frame {
-  readonly kind: 'ip4' | 'arp';
+  readonly family: 'ip4' | 'ip6' | 'arp';
+  /** Who has this address? He who says so; or data. */
+  readonly kind: 'request' | 'reply' | 'packet';
   readonly destinationMac: Buffer;
   readonly sourceMac: Buffer;
-  /** Of ARP: the sender. */
+  /** Of a request or reply: who sends it. */
   readonly source: Address;
-  /** Of ARP: the target. */
+  /** Of a request: the address asked for; of a reply: who asked. */
   readonly destination: Address;
-  /** Of ARP: 1 request, 2 reply. */
-  readonly operation: number;
   readonly tos: number;
   readonly ttl: number;
   readonly protocol: number;
@@ -36,55 +40,93 @@ export interface Frame {
 
 export type Parsed<T> = T | VerdictWord;
 
+type Body = Omit<Frame, 'destinationMac' | 'sourceMac'>;
+
 /** A tenant's frame at `at` to the packet's end. */
 export const frameOf = (packet: Buffer, at: number): Parsed<Frame> => {
   if (packet.length < at + ETHERNET) return 'malformed';
-  const body = at + ETHERNET;
-  const macs = {
-    destinationMac: packet.subarray(at, at + 6),
-    sourceMac: packet.subarray(at + 6, at + 12),
-  };
-  switch (packet.readUInt16BE(at + 12)) {
-    case 0x0800: {
-      if (packet.length < body + IP4) return 'malformed';
-      const header = (packet.readUInt8(body) & 15) * 4;
-      const total = packet.readUInt16BE(body + 2);
-      if (packet.readUInt8(body) >> 4 !== 4 || header < IP4 || total < header || body + total > packet.length)
-        return 'malformed';
-      return {
-        kind: 'ip4',
-        ...macs,
-        source: ip4At(packet, body + 12),
-        destination: ip4At(packet, body + 16),
-        operation: 0,
-        tos: packet.readUInt8(body + 1),
-        ttl: packet.readUInt8(body + 8),
-        protocol: packet.readUInt8(body + 9),
-      };
-    }
-    case 0x0806: {
-      if (packet.length < body + ARP) return 'malformed';
-      const operation = packet.readUInt16BE(body + 6);
-      // Ethernet and IPv4, with their lengths.
-      if (packet.toString('hex', body, body + 6) !== '000108000604' || operation < 1 || operation > 2)
-        return 'malformed';
-      return {
-        kind: 'arp',
-        ...macs,
-        source: ip4At(packet, body + 14),
-        destination: ip4At(packet, body + 24),
-        operation,
-        tos: 0,
-        ttl: 0,
-        protocol: 0,
-      };
-    }
+  const body = bodyOf(packet, at + ETHERNET, packet.readUInt16BE(at + 12));
+  if (typeof body === 'string') return body;
+  return { ...body, destinationMac: packet.subarray(at, at + 6), sourceMac: packet.subarray(at + 6, at + 12) };
+};
+
+const bodyOf = (packet: Buffer, at: number, type: number): Parsed<Body> => {
+  switch (type) {
+    case 0x0800:
+      return ip4Of(packet, at);
+    case 0x0806:
+      return arpOf(packet, at);
+    case 0x86dd:
+      return ip6Of(packet, at);
     case 0x8100:
     case 0x88a8:
       return 'vlan';
     default:
       return 'ethertype';
   }
+};
+
+const ip4Of = (packet: Buffer, at: number): Parsed<Body> => {
+  if (packet.length < at + IP4) return 'malformed';
+  const header = (packet.readUInt8(at) & 15) * 4;
+  const total = packet.readUInt16BE(at + 2);
+  if (packet.readUInt8(at) >> 4 !== 4 || header < IP4 || total < header || at + total > packet.length)
+    return 'malformed';
+  return {
+    family: 'ip4',
+    kind: 'packet',
+    source: ip4At(packet, at + 12),
+    destination: ip4At(packet, at + 16),
+    tos: packet.readUInt8(at + 1),
+    ttl: packet.readUInt8(at + 8),
+    protocol: packet.readUInt8(at + 9),
+  };
+};
+
+const arpOf = (packet: Buffer, at: number): Parsed<Body> => {
+  if (packet.length < at + ARP) return 'malformed';
+  const operation = packet.readUInt16BE(at + 6);
+  // Ethernet and IPv4, with their lengths.
+  if (packet.toString('hex', at, at + 6) !== '000108000604' || operation < 1 || operation > 2) return 'malformed';
+  return {
+    family: 'arp',
+    kind: operation === 1 ? 'request' : 'reply',
+    source: ip4At(packet, at + 14),
+    destination: ip4At(packet, at + 24),
+    tos: 0,
+    ttl: 0,
+    protocol: 0,
+  };
+};
+
+const ip6Of = (packet: Buffer, at: number): Parsed<Body> => {
+  if (packet.length < at + IP6 || packet.readUInt8(at) >> 4 !== 6) return 'malformed';
+  const size = packet.readUInt16BE(at + 4);
+  const [source, destination] = [ip6At(packet, at + 8), ip6At(packet, at + 24)];
+  // IPv4-mapped addresses are no real IPv6.
+  if (at + IP6 + size > packet.length || isMapped(source) || isMapped(destination)) return 'malformed';
+  const data: Body = {
+    family: 'ip6',
+    kind: 'packet',
+    source,
+    destination,
+    tos: (packet.readUInt16BE(at) >> 4) & 0xff,
+    ttl: packet.readUInt8(at + 7),
+    protocol: packet.readUInt8(at + 6),
+  };
+  return data.protocol === icmp6 && size >= 8 ? neighbourOf(packet, at + IP6, size, data) : data;
+};
+
+/** Neighbour discovery (RFC 4861) is ARP's part; other ICMPv6 is data. */
+const neighbourOf = (packet: Buffer, at: number, size: number, data: Body): Parsed<Body> => {
+  const type = packet.readUInt8(at);
+  if ((type !== 135 && type !== 136) || packet.length < at + NEIGHBOUR) return data;
+  if (data.ttl !== 255 || packet.readUInt8(at + 1) !== 0 || size < NEIGHBOUR) return 'malformed';
+  const target = ip6At(packet, at + 8);
+  if (type === 136) return { ...data, kind: 'reply', source: target };
+  // With the asker's link-layer address, or nothing; duplicate address detection is never answered anyway.
+  const isPlain = size === NEIGHBOUR || size === NEIGHBOUR + 8 || data.source === zero;
+  return isPlain ? { ...data, kind: 'request', destination: target } : 'malformed';
 };
 
 export interface Tunnel {

@@ -25,10 +25,12 @@ export const flowAt = (
   vni: number,
 ): FlowKey | 'service_protocol' | 'service_fragment' | 'malformed' => {
   const protocol = packet.readUInt8(at + 9);
-  if (protocol !== tcp && protocol !== udp) return 'service_protocol';
+  // Services are of IPv4, and have ports.
+  if (packet.readUInt8(at) >> 4 !== 4 || (protocol !== tcp && protocol !== udp)) return 'service_protocol';
   if (packet.readUInt16BE(at + 6) & 0x3fff) return 'service_fragment';
   const ports = at + (packet.readUInt8(at) & 15) * 4;
-  if (packet.length < ports + 4) return 'malformed';
+  // All that is translated: the ports, and the sum behind them.
+  if (packet.length < ports + (protocol === tcp ? 18 : 8)) return 'malformed';
   return {
     vni,
     source: ip4At(packet, at + 12),
@@ -89,7 +91,8 @@ const lives = (flow: Flow, now: number): boolean => {
 /** The flow, if it lives and its packet does not open another one under its name. */
 export const livingFlow = (state: State, key: FlowKey, opens: boolean, now: number): Flow | undefined => {
   const flow = findFlow(state, key);
-  return flow && lives(flow, now) && !(opens && elapsed(flow.pinned_at, now) > retry_ns) ? flow : undefined;
+  if (!flow || !lives(flow, now)) return undefined;
+  return opens && (flow.state === 'closing' || elapsed(flow.pinned_at, now) > retry_ns) ? undefined : flow;
 };
 
 type Ends = Pick<Flow, 'source' | 'destination' | 'source_port' | 'destination_port'>;
@@ -165,6 +168,15 @@ export const establish = (state: State, key: FlowKey): void => {
   quota.flows++;
 };
 
+/** One end says that it is over: so it is both ways. */
+export const close = (state: State, key: FlowKey): void => {
+  const flow = findFlow(state, key);
+  if (!flow) return;
+  flow.state = 'closing';
+  const back = findFlow(state, backOf(key, flow));
+  if (back) back.state = 'closing';
+};
+
 // ---- translating
 
 /** RFC 1624, as the kernel computes it: `after` takes the place of `before` in what the sum at `at` covers. */
@@ -183,13 +195,12 @@ const put = (copy: Buffer, at: number, bytes: Buffer, sums: readonly number[]): 
 
 const portBytes = (port: number): Buffer => Buffer.from([port >> 8, port & 0xff]);
 
-/** A bare frame with the flow's addresses and ports; undefined when its transport's header is cut short. */
-export const translated = (packet: Buffer, flow: Flow): Buffer | undefined => {
+/** A bare frame with the flow's addresses and ports. */
+export const translated = (packet: Buffer, flow: Flow): Buffer => {
   const at = ETHERNET;
   const transport = at + (packet.readUInt8(at) & 15) * 4;
   const isUdp = packet.readUInt8(at + 9) === udp;
   const sum = transport + (isUdp ? 6 : 16);
-  if (packet.length < sum + 2) return undefined;
   const copy = Buffer.from(packet);
   // A datagram without a sum stays without one, and one whose sum is 0 says so as 0xffff.
   const keepsNone = isUdp && copy.readUInt16BE(sum) === 0;
@@ -206,30 +217,34 @@ export const translated = (packet: Buffer, flow: Flow): Buffer | undefined => {
 
 /**
  * A bare frame on its last step to the endpoint at `ifindex`: answers of its flows come from the service again, and so do
- * errors about them. Undefined when it cannot be translated.
+ * errors about them.
  */
-export const undone = (state: State, packet: Buffer, ifindex: number, vni: number, now: number): Buffer | undefined => {
+export const undone = (state: State, packet: Buffer, ifindex: number, vni: number, now: number): Buffer => {
   if (!state.quotas.has(ifindex)) return packet;
   const key = flowAt(packet, ETHERNET, vni);
-  if (key === 'service_protocol') return errorUndone(state, packet, vni);
+  if (key === 'service_protocol') return errorUndone(state, packet, vni) ?? packet;
   const flow = typeof key === 'string' ? undefined : findFlow(state, key);
   if (typeof key === 'string' || !flow || !lives(flow, now)) return packet;
   flow.seen_at = now;
   const answer = translated(packet, flow);
-  if (!answer || key.protocol !== tcp) return answer;
-  if (tcpFlags(packet, ETHERNET).ends) flow.state = 'closing';
+  if (key.protocol !== tcp) return answer;
+  if (tcpFlags(packet, ETHERNET).ends) close(state, key);
   else if (flow.state === 'new') establish(state, key);
   return answer;
 };
 
-/** ICMP: unreachable, time exceeded, parameter problem; about a packet of a flow, as its client sent it. */
-const errorUndone = (state: State, packet: Buffer, vni: number): Buffer => {
+/**
+ * ICMP: unreachable, time exceeded, parameter problem; about a packet of a flow, as its client sent it. Undefined for
+ * anything else.
+ */
+export const errorUndone = (state: State, packet: Buffer, vni: number): Buffer | undefined => {
   const icmp = ETHERNET + IP4;
   const quoted = icmp + 8;
   const ports = quoted + IP4;
-  if (packet.length < ports + 4 || packet.readUInt8(ETHERNET + 9) !== 1) return packet;
-  if ((packet.readUInt8(ETHERNET) & 15) !== 5 || (packet.readUInt8(quoted) & 15) !== 5) return packet;
-  if (packet.readUInt16BE(ETHERNET + 6) & 0x3fff || ![3, 11, 12].includes(packet.readUInt8(icmp))) return packet;
+  if (packet.length < ports + 4 || packet.readUInt8(ETHERNET) !== 0x45) return undefined;
+  if (packet.readUInt8(ETHERNET + 9) !== 1) return undefined;
+  if ((packet.readUInt8(quoted) & 15) !== 5) return undefined;
+  if (packet.readUInt16BE(ETHERNET + 6) & 0x3fff || ![3, 11, 12].includes(packet.readUInt8(icmp))) return undefined;
   const backend = ip4At(packet, quoted + 16);
   const flow = findFlow(state, {
     vni,
@@ -239,14 +254,16 @@ const errorUndone = (state: State, packet: Buffer, vni: number): Buffer => {
     destination_port: packet.readUInt16BE(ports),
     protocol: packet.readUInt8(quoted + 9),
   });
-  if (!flow) return packet;
+  if (!flow) return undefined;
   const copy = Buffer.from(packet);
   // The quoted header's sum balances its addresses; the sum around it sees the ports alone.
   put(copy, quoted + 12, ip4Of(flow.destination), [quoted + 10]);
   put(copy, quoted + 16, ip4Of(flow.source), [quoted + 10]);
   put(copy, ports, portBytes(flow.destination_port), [icmp + 2]);
   put(copy, ports + 2, portBytes(flow.source_port), [icmp + 2]);
+  // The backend itself may say it, or a gateway on the way.
   if (ip4At(packet, ETHERNET + 12) === backend) put(copy, ETHERNET + 12, ip4Of(flow.source), [ETHERNET + 10]);
+  put(copy, ETHERNET + 16, ip4Of(flow.destination), [ETHERNET + 10]);
   return copy;
 };
 
