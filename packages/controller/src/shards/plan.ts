@@ -79,7 +79,7 @@ export const reasonToPlan = (
 };
 
 const wished = ({ bouncers, pinned }: Wish): string =>
-  `${bouncers} owners are wished${pinned.length > 0 ? `, among them ${pinned.join(', ')}` : ''}`;
+  `${bouncers} ${bouncers === 1 ? 'owner is' : 'owners are'} wished${pinned.length > 0 ? `, among them ${pinned.join(', ')}` : ''}`;
 
 /** A host that is detached for the moment keeps its slots, but gets no new ones. */
 const usable = (host: FleetHost, owners: ReadonlySet<string>): boolean =>
