@@ -98,7 +98,8 @@ export const prefixes = {
   services: (vni?: number, subnet?: number) =>
     prefix(Service, 'services', ...(vni === undefined ? [] : [vni]), ...(subnet === undefined ? [] : [subnet])),
   serviceAddresses: (vni: number, subnet: number) => prefix(Service, 'service-addresses', vni, subnet),
-  backends: (vni: number, subnet: number, ip: string) => prefix(Service, 'backends', vni, subnet, ip),
+  backends: (vni: number, subnet?: number, ip?: string) =>
+    prefix(Service, 'backends', vni, ...(subnet === undefined ? [] : [subnet]), ...(ip === undefined ? [] : [ip])),
   slots: () => prefix(SlotTable, 'slots'),
   held: (vni?: number, subnet?: number) =>
     prefix(HeldAddress, 'held', ...(vni === undefined ? [] : [vni]), ...(subnet === undefined ? [] : [subnet])),

@@ -12,6 +12,13 @@ export interface Health {
   readonly vanished: readonly string[];
 }
 
+/** Whom a judgement is about, and what it means. */
+export interface Concern {
+  /** Others are nobody's loss. */
+  readonly concerned: () => ReadonlySet<string>;
+  readonly consequence: string;
+}
+
 /** Of the fleet; in a small one a single host may always die. */
 const believed = 0.1;
 /** Peers that must find a host's datapath silent. */
@@ -25,6 +32,7 @@ const witnesses = 2;
 export const watchHealth = (
   context: Context,
   { dead_ms, unheard_ms }: Pick<ShardOptions, 'dead_ms' | 'unheard_ms'>,
+  { concerned, consequence }: Concern = { concerned: () => holders(context), consequence: 'its slots go elsewhere' },
 ): Health => {
   const since = new Map<string, number>();
   const dead = new Set<string>();
@@ -38,7 +46,7 @@ export const watchHealth = (
     for (const host of overdue) if (longer(host, unheard_ms) || silent(host)) bury(host);
   };
   const bury = (host: string): void => {
-    context.log.warn({ host }, 'host is dead: its slots go elsewhere');
+    context.log.warn({ host }, `host is dead: ${consequence}`);
     dead.add(host);
   };
 
@@ -55,11 +63,11 @@ export const watchHealth = (
         else if (!since.has(host)) since.set(host, now_ms);
       }
       for (const host of dead) if (!since.has(host)) dead.delete(host);
-      const owners = holders(context);
-      const missing = [...since.keys()].filter((host) => owners.has(host) && !dead.has(host));
+      const judged = concerned();
+      const missing = [...since.keys()].filter((host) => judged.has(host) && !dead.has(host));
       const before = vanished.length;
       vanished = missing.length > Math.max(1, Math.floor(hosts.size * believed)) ? missing.sort() : [];
-      if (vanished.length !== before) context.log.warn({ vanished }, 'hosts that vanished together keep their slots');
+      if (vanished.length !== before) context.log.warn({ vanished }, 'hosts that vanished together are not believed dead');
       if (vanished.length === 0) await judge(missing, now_ms);
     },
   };

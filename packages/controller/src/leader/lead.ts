@@ -1,9 +1,10 @@
-/** What one controller does for all: slots, and what others have left half-way. */
+/** What one controller does for all: slots, backends of dead hosts, and what others have left half-way. */
 import type { Context } from '../context';
 import type { TableView } from '../mirror';
 import type { ShardOptions } from '../options';
 import { hasEnded, isActive } from '../shards/jobs';
 import { leavingHosts, loadingHosts } from '../shards/moves';
+import { keepBackends } from './backends';
 import { resumeCascades } from './cascades';
 import type { Term } from './election';
 import type { Health } from './health';
@@ -23,12 +24,13 @@ export const lead = async (
   context: Context,
   term: Term,
   health: Health,
-  options: Pick<ShardOptions, 'move_entries_per_second'>,
+  options: ShardOptions,
 ): Promise<void> => {
   const { mirror, log } = context;
   const plans = planner(context, term, health);
   const stubs = stubKeeper(context, term);
   const cascades = resumeCascades(context);
+  const backends = keepBackends(context, term, options);
   const moving = new Map<string, Promise<void>>();
   const fields = { context, term, pace: pace(options.move_entries_per_second) };
 
@@ -58,6 +60,7 @@ export const lead = async (
       }
       await stubs.run(performance.now());
       cascades.run(performance.now());
+      backends.run(performance.now());
     } catch (error) {
       log.warn({ err: error }, 'a round of the leader was interrupted');
       await mirror.changed.next(retry_ms);
