@@ -67,7 +67,8 @@ export const watchHealth = (
       const missing = [...since.keys()].filter((host) => judged.has(host) && !dead.has(host));
       const before = vanished.length;
       vanished = missing.length > Math.max(1, Math.floor(hosts.size * believed)) ? missing.sort() : [];
-      if (vanished.length !== before) context.log.warn({ vanished }, 'hosts that vanished together are not believed dead');
+      if (vanished.length !== before)
+        context.log.warn({ vanished }, 'hosts that vanished together are not believed dead');
       if (vanished.length === 0) await judge(missing, now_ms);
     },
   };

@@ -20,12 +20,7 @@ const retry_ms = 500;
 const concurrent_tables = 16;
 
 /** Leads until the term is over. Everything it needs is in the store, so that it may end between any two writes. */
-export const lead = async (
-  context: Context,
-  term: Term,
-  health: Health,
-  options: ShardOptions,
-): Promise<void> => {
+export const lead = async (context: Context, term: Term, health: Health, options: ShardOptions): Promise<void> => {
   const { mirror, log } = context;
   const plans = planner(context, term, health);
   const stubs = stubKeeper(context, term);
