@@ -4,6 +4,11 @@ import type { Logger } from 'pino';
 
 const ttl_ms = 5_000;
 const retry_ms = 500;
+/**
+ * Without its key for so long, and the lease was last renewed 4.5 s earlier, this controller is about to be taken for dead:
+ * 10 s after that renewal nobody waits for its hosts any more (`regrouping_ms`), and 2 s are theirs to stop denying.
+ */
+const unknown_ms = 3_000;
 
 /** Keeps `relays/<incarnation>` in the store, the only leased key of a controller, as long as it lives. */
 export interface Presence {
@@ -12,7 +17,19 @@ export interface Presence {
   close(): Promise<void>;
 }
 
-export const announce = async (store: Store, log: Logger, incarnation: string, address: string): Promise<Presence> => {
+export interface Announced {
+  readonly incarnation: string;
+  /** Where other controllers reach its RelayService. */
+  readonly address: string;
+  /** Others cannot see this controller any more: whoever depends on that must leave it. */
+  readonly onUnknown: () => void;
+}
+
+export const announce = async (
+  store: Store,
+  log: Logger,
+  { incarnation, address, onUnknown }: Announced,
+): Promise<Presence> => {
   const key = keys.relay(incarnation);
   const state = { closed: false };
   let lease: Lease;
@@ -26,6 +43,7 @@ export const announce = async (store: Store, log: Logger, incarnation: string, a
       await lease.lost;
       if (state.closed) return;
       log.warn({ incarnation }, 'the lease of this controller was lost; announcing it again');
+      const timer = setTimeout(() => state.closed || onUnknown(), unknown_ms);
       while (!state.closed) {
         try {
           await put();
@@ -35,6 +53,7 @@ export const announce = async (store: Store, log: Logger, incarnation: string, a
           await new Promise((resolve) => setTimeout(resolve, retry_ms));
         }
       }
+      clearTimeout(timer);
     }
   };
   const revision = await put();

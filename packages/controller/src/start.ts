@@ -91,7 +91,11 @@ const start = async (
   if (/^(0\.0\.0\.0|\[::\]|unix)/.test(relayAddress)) {
     log.warn({ relayAddress }, 'controllers on other machines cannot reach this address: set the relay address');
   }
-  const presence = await announce(store, log, incarnation, relayAddress);
+  const presence = await announce(store, log, {
+    incarnation,
+    address: relayAddress,
+    onUnknown: () => relay.endSessions("etcd is out of this controller's reach"),
+  });
   while (mirror.revision < presence.revision) await mirror.changed.next(1_000);
   const shards = { ...default_shards, ...options.shards };
   const leader = campaign(context, (term) => lead(context, term, watchHealth(context, shards), shards));

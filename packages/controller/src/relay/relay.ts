@@ -18,6 +18,8 @@ export interface Relay {
   /** A new agent: registered, welcomed, and sent everything it must know. @throws MegrezError */
   open(hello: Hello, outlet: Outlet): Promise<Session>;
   onBatch(batch: WatchBatch): void;
+  /** Every agent is to look for another controller. */
+  endSessions(reason: string): void;
   close(): Promise<void>;
 }
 
@@ -61,10 +63,9 @@ export const startRelay = (context: Context): Relay => {
   const restored = (batch: WatchBatch): void => {
     const known = context.store.storeId;
     if (known === storeId && batch.revision >= mirror.revision) return;
-    log.warn({ before: storeId, now: known, sessions: sessions.size }, 'the store was replaced: every session ends');
+    log.warn({ before: storeId, now: known }, 'the store was replaced');
     storeId = known;
-    for (const session of sessions.values()) session.end('the store was replaced');
-    sessions.clear();
+    endSessions('the store was replaced');
     recorded.clear();
   };
 
@@ -136,14 +137,19 @@ export const startRelay = (context: Context): Relay => {
     metrics.sessions.set(sessions.size);
   };
   const timer = setInterval(sweep, sweep_ms);
+  const endSessions = (reason: string): void => {
+    if (sessions.size > 0) log.warn({ reason, sessions: sessions.size }, 'every session ends');
+    for (const session of sessions.values()) session.end(reason);
+    sessions.clear();
+  };
 
   return {
     open,
     onBatch,
+    endSessions,
     close: async () => {
       clearInterval(timer);
-      for (const session of sessions.values()) session.end('the controller stops');
-      sessions.clear();
+      endSessions('the controller stops');
     },
   };
 };

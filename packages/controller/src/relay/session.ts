@@ -9,6 +9,7 @@ import type {
   SessionResponse,
 } from '@megrez/model';
 import { acknowledgements, type Item } from './acknowledgements';
+import { attached_ms } from './attachment';
 import type { HostEvents } from './events';
 import { type Knowledge, knowledge, type Load, type Step } from './knowledge';
 import { questions } from './questions';
@@ -208,6 +209,11 @@ export class Session implements Listener {
       if (this.#acks.acknowledge(sequence, failures)) return;
       this.end(`message ${sequence} was acknowledged, but only ${this.#acks.sent} were sent`);
     } else if (message.oneofKind === 'ping') {
+      // Others have left the host out of what they waited for: attached, it would deny what it has not been told.
+      if (performance.now() - this.last_ping_ms >= attached_ms) {
+        this.end('the host was detached');
+        return;
+      }
       this.last_ping_ms = performance.now();
       this.report = message.ping.report ?? this.report;
       this.#fields.counted('pong');
