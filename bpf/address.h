@@ -55,14 +55,22 @@ static __always_inline bool address_in(const struct address *a, const struct add
 		((a->word[3] ^ network->word[3]) & mask->word[3])) == 0;
 }
 
+/* By halves: link-layer addresses lie on even addresses in every row, header and frame. */
 static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
 {
-	return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) | (a[5] ^ b[5])) == 0;
+	const __u16 *x = (const __u16 *)a, *y = (const __u16 *)b;
+
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
 }
 
 static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 {
-	__builtin_memcpy(to, from, 6);
+	__u16 *x = (__u16 *)to;
+	const __u16 *y = (const __u16 *)from;
+
+	x[0] = y[0];
+	x[1] = y[1];
+	x[2] = y[2];
 }
 
 #endif

@@ -11,7 +11,7 @@ static __always_inline bool arp_reply(const struct view *view, __u32 offset, con
 	struct {
 		struct ethhdr eth;
 		struct arp_packet arp;
-	} __attribute__((packed)) *frame = at(view, offset, sizeof(*frame));
+	} __attribute__((packed, aligned(2))) *frame = at(view, offset, sizeof(*frame));
 	__be32 target;
 
 	if (!frame)
@@ -46,7 +46,7 @@ static __always_inline bool neighbour_reply(const struct view *view, __u32 offse
 		struct ethhdr eth;
 		struct ip6_header ip;
 		struct neighbour neighbour;
-	} __attribute__((packed)) *frame = at(view, offset, sizeof(*frame));
+	} __attribute__((packed, aligned(2))) *frame = at(view, offset, sizeof(*frame));
 	struct neighbour_option *option;
 	__u32 flags = NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE | (router ? NEIGHBOUR_ROUTER : 0);
 	struct {
@@ -95,7 +95,7 @@ struct echo {
 	__u8 type;
 	__u8 code;
 	__be16 checksum;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 /* The echo request in the frame becomes its reply; false for anything else. Fragments behind the first follow. */
 static __always_inline bool ping_reply(const struct view *view)
@@ -103,7 +103,7 @@ static __always_inline bool ping_reply(const struct view *view)
 	struct {
 		struct ethhdr eth;
 		struct iphdr ip;
-	} __attribute__((packed)) *frame = at(view, 0, sizeof(*frame));
+	} __attribute__((packed, aligned(2))) *frame = at(view, 0, sizeof(*frame));
 	struct echo *echo;
 	__u8 mac[6];
 	__be32 ip;
@@ -136,7 +136,7 @@ static __always_inline bool ping6_reply(const struct view *view)
 		struct ethhdr eth;
 		struct ip6_header ip;
 		struct echo echo;
-	} __attribute__((packed)) *frame = at(view, 0, sizeof(*frame));
+	} __attribute__((packed, aligned(2))) *frame = at(view, 0, sizeof(*frame));
 	struct address source;
 	__u8 mac[6];
 	__u32 sum;

@@ -61,23 +61,30 @@ static __always_inline __u32 flow_hash(const struct view *view, __u32 offset)
 	return ports ? mix(hash, *ports) : hash;
 }
 
-static __always_inline struct iphdr outer_ip(const struct config *config, const struct address *host, __u32 length,
-					      __u8 tos)
+/* Written in place: a copy would stand on the stack beside it. */
+static __always_inline void fill_ip(void *at_ip, const struct config *config, const struct address *host, __u32 length,
+				    __u8 tos)
 {
-	struct iphdr ip = {
-		.version = 4,
-		.ihl = 5,
-		.tos = tos,
-		.tot_len = bpf_htons(length),
-		.frag_off = bpf_htons(0x4000), /* don't fragment */
-		.ttl = OUTER_TTL,
-		.protocol = IPPROTO_UDP,
-		.saddr = address_to_ip4(&config->self),
-		.daddr = address_to_ip4(host),
-	};
+	struct {
+		struct iphdr ip;
+	} __attribute__((packed, aligned(2))) *outer = at_ip;
+	__u32 sum;
 
-	ip.check = ip4_checksum(&ip);
-	return ip;
+	outer->ip.version = 4;
+	outer->ip.ihl = 5;
+	outer->ip.tos = tos;
+	outer->ip.tot_len = bpf_htons(length);
+	outer->ip.id = 0;
+	outer->ip.frag_off = bpf_htons(0x4000); /* don't fragment */
+	outer->ip.ttl = OUTER_TTL;
+	outer->ip.protocol = IPPROTO_UDP;
+	outer->ip.saddr = address_to_ip4(&config->self);
+	outer->ip.daddr = address_to_ip4(host);
+	sum = bpf_htons(0x4500 | tos) + bpf_htons(length) + bpf_htons(0x4000) + bpf_htons(OUTER_TTL << 8 | IPPROTO_UDP);
+	sum += (outer->ip.saddr & 0xffff) + (outer->ip.saddr >> 16);
+	sum += (outer->ip.daddr & 0xffff) + (outer->ip.daddr >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	outer->ip.check = ~((sum & 0xffff) + (sum >> 16));
 }
 
 static __always_inline struct udphdr outer_udp(__be16 source, __u32 length)
@@ -151,7 +158,7 @@ static __always_inline enum verdict encap_direct(struct __sk_buff *skb, const st
 	__u32 length = skb->len + sizeof(struct outer_direct) - sizeof(struct ethhdr);
 	struct outer_direct outer;
 
-	outer.ip = outer_ip(encap->config, encap->host, length, encap->tos);
+	fill_ip(&outer.ip, encap->config, encap->host, length, encap->tos);
 	outer.udp = outer_udp(encap->source_port, length - sizeof(struct iphdr));
 	fill_geneve(&outer.geneve, encap->vni, 0);
 	fill_inner(&outer.inner, encap);
@@ -167,7 +174,7 @@ static __always_inline enum verdict encap_path(struct __sk_buff *skb, const stru
 {
 	__u32 length = skb->len + sizeof(*outer) - sizeof(struct ethhdr);
 
-	outer->ip = outer_ip(encap->config, encap->host, length, encap->tos);
+	fill_ip(&outer->ip, encap->config, encap->host, length, encap->tos);
 	outer->udp = outer_udp(encap->source_port, length - sizeof(struct iphdr));
 	fill_geneve(&outer->geneve, encap->vni, sizeof(outer->path));
 	fill_inner(&outer->inner, encap);
@@ -193,7 +200,7 @@ static __always_inline enum verdict encap_arp(struct __sk_buff *skb, const struc
 	mac_copy(outer->eth.h_dest, hop->destination);
 	mac_copy(outer->eth.h_source, hop->source);
 	outer->eth.h_proto = bpf_htons(ETH_P_IP);
-	outer->ip = outer_ip(config, host, length, 0);
+	fill_ip(&outer->ip, config, host, length, 0);
 	outer->udp = outer_udp(source_port(mix(vni, host->word[3])), length - sizeof(struct iphdr));
 	fill_geneve(&outer->geneve, vni, sizeof(outer->path));
 	*action = bpf_redirect(hop->ifindex, 0);
@@ -205,7 +212,7 @@ static __always_inline enum verdict encap_arp(struct __sk_buff *skb, const struc
 struct asking {
 	struct outer_headers outer;
 	struct path_option path;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 /*
  * A clone of the asking packet, which is in the tunnel already and otherwise ready, goes to a suspect owner as ECHO: its

@@ -49,7 +49,7 @@ struct icmp_error {
 	__be16 checksum;
 	__be16 unused;
 	__be16 mtu;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 #define ERROR_ROOM (sizeof(struct iphdr) + sizeof(struct icmp_error))
 
@@ -164,7 +164,7 @@ struct error6_head {
 		__be16 checksum;
 		__be32 mtu;
 	} icmp;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 /* The sum of what ICMPv6 sums beside its message and the addresses: length and next header. */
 static __always_inline __s64 pseudo_sum(__u32 length)

@@ -24,7 +24,7 @@ struct outer_told {
 	struct udphdr udp;
 	struct geneve_header geneve;
 	struct path_option path;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 /* The packet becomes the notice to its sender's host that the endpoint left; it goes the way it came. */
 static __always_inline enum verdict gone_in_place(struct incoming *in)
@@ -64,7 +64,7 @@ static __noinline enum verdict add_option(struct incoming *in)
 	__u32 length = in->skb->len + sizeof(outer.path) - sizeof(struct ethhdr);
 
 	fill_path(&outer.path, OP_GONE);
-	outer.ip = outer_ip(in->config, &in->tunnel.source, length, 0);
+	fill_ip(&outer.ip, in->config, &in->tunnel.source, length, 0);
 	outer.udp = outer_udp(source_port(in->about.ip.word[3]), length - sizeof(outer.ip));
 	/* Options that were there stay, behind this one. */
 	fill_geneve(&outer.geneve, in->tunnel.vni,

@@ -8,7 +8,7 @@
 /* Of Ethernet. */
 struct link_address {
 	__u8 bytes[6];
-};
+} __attribute__((aligned(2)));
 
 /* Whom to ask, or through whom to send. */
 struct owner {
@@ -29,11 +29,11 @@ struct outgoing {
 	struct endpoint_key about; /* whom the packet is for */
 	struct frame frame;
 	struct owner owner;
+	__u8 mac[6]; /* whom it is sent to */
 	__u32 spread; /* hash of a service's flow */
 	bool service; /* a backend for the flow is asked for */
 	bool routed;  /* to another subnet */
 	bool again;   /* its host sends it once more: checked and counted already */
-	__u8 mac[6];  /* whom it is sent to */
 };
 
 /* The endpoint's address of the frame's family. */

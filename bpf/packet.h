@@ -227,7 +227,7 @@ struct outer_headers {
 	struct iphdr ip;
 	struct udphdr udp;
 	struct geneve_header geneve;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 static __always_inline bool ip4_intact(const struct view *view)
 {

@@ -17,19 +17,23 @@
 #define OPTION_PATH 0x81	/* critical: whoever does not know it must not deliver the packet */
 #define OPTION_TAG 0x02
 
+/*
+ * Packed, but not to bytes: a byte at a time is how the compiler would read them then. Behind the 14 bytes of Ethernet
+ * everything lies on even addresses.
+ */
 struct geneve_header {
 	__u8 version_length; /* version 2 bits, option length in words 6 bits */
 	__u8 flags;
 	__be16 protocol;
 	__u8 vni[3];
 	__u8 reserved;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 struct option_header {
 	__be16 class;
 	__u8 type;
 	__u8 length; /* of the body, in words, low 5 bits */
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 enum op {
 	OP_ASK = 1,
@@ -64,14 +68,14 @@ struct path_option {
 	__be32 host; /* asked: of the asker; told: of the endpoint */
 	__u8 mac[6];
 	__be16 reserved2;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 /* The path option with PIN, from `generation` on. */
 struct pin {
 	struct address backend; /* all zero: nobody */
 	__be16 port;
 	__be16 refusal; /* enum refusal */
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 _Static_assert(__builtin_offsetof(struct path_option, generation) + sizeof(struct pin) == sizeof(struct path_option),
 	       "a pin has the length of its question");
@@ -84,7 +88,7 @@ struct outer_direct {
 	struct udphdr udp;
 	struct geneve_header geneve;
 	struct ethhdr inner;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 struct outer_ask {
 	struct iphdr ip;
@@ -92,7 +96,7 @@ struct outer_ask {
 	struct geneve_header geneve;
 	struct path_option path;
 	struct ethhdr inner;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 /* What goes before an inner ARP frame. */
 struct outer_arp {
@@ -101,7 +105,7 @@ struct outer_arp {
 	struct udphdr udp;
 	struct geneve_header geneve;
 	struct path_option path;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 /* Endpoint MTU = underlay MTU - this. */
 #define ENCAPSULATION_MAX (sizeof(struct outer_direct) + OPTION_BYTES_MAX)
@@ -117,7 +121,7 @@ struct arp_packet {
 	__be32 sender;
 	__u8 target_mac[6];
 	__be32 target;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 _Static_assert(sizeof(struct arp_packet) == 28, "ARP for IPv4 on Ethernet");
 
@@ -128,7 +132,7 @@ struct ip6_header {
 	__u8 hops;
 	struct address source;
 	struct address destination;
-} __attribute__((packed));
+} __attribute__((packed, aligned(4)));
 
 #define ICMP6 58
 #define NEIGHBOUR_SOLICITATION 135
@@ -141,14 +145,14 @@ struct neighbour {
 	__be16 checksum;
 	__be32 flags;
 	struct address target;
-} __attribute__((packed));
+} __attribute__((packed, aligned(4)));
 
 /* The link-layer address of who asks, or of the target. */
 struct neighbour_option {
 	__u8 type;
 	__u8 length; /* in units of 8 bytes */
 	__u8 mac[6];
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 
 /* What a request for a neighbour may carry, behind Ethernet. */
 #define NEIGHBOUR_SIZE (sizeof(struct ip6_header) + sizeof(struct neighbour))
