@@ -4,12 +4,15 @@ import {
   limits,
   MegrezError,
   objectName,
+  type SlotTable,
   type Subnet,
   validateSubnetName,
 } from '@megrez/model';
-import { type Compare, type Entry, keys, type Operation, prefixes } from '@megrez/store';
+import { type Compare, type Entry, type Key, keys, type Operation, prefixes } from '@megrez/store';
 import type { Context } from '../context';
 import { type Stored, tableView } from '../mirror';
+import { isAttached } from '../relay/attachment';
+import { lateError } from '../relay/readiness';
 import type { Call } from '../server/rpc';
 import { leaveServices, removeServices } from '../services';
 import { keysOf } from './endpoint-draft';
@@ -36,12 +39,18 @@ export const deleteSubnet = async (context: Context, request: DeleteSubnetReques
   return shown(subnet);
 };
 
-/** Removes a subnet, with `cascade` its services and endpoints too; taken up again where an earlier call stopped. */
+/**
+ * Removes a subnet, with `cascade` its services and endpoints too; taken up again where an earlier call stopped.
+ * @throws MegrezError DEADLINE_EXCEEDED / HOSTS_NOT_READY: it is gone, but hosts that had its endpoints, or owned its slots,
+ *   are slow to forget
+ */
 export const removeSubnet = async (context: Context, found: Subnet, cascade: boolean, call: Call): Promise<void> => {
   const { store } = context;
   const { vni, number, name } = found;
   const object = objectName.subnet(found.vpc, name);
   const key = keys.subnet(vni, number);
+  const started = performance.now();
+  const late = new Set<string>();
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const subnet = await store.get(key);
     if (subnet === undefined) return;
@@ -51,15 +60,18 @@ export const removeSubnet = async (context: Context, found: Subnet, cascade: boo
     if (endpoints + services > 0) {
       if (!(await mark(context, subnet))) continue;
       await removeServices(context, vni, number, call);
-      await removeEndpoints(context, found, call);
+      for (const host of await removeEndpoints(context, found, call)) late.add(host);
       continue;
     }
-    const tables = await store.getMany([keys.slots(vni, number), keys.slots(vni, 0)]);
+    const tableKeys = [keys.slots(vni, number), keys.slots(vni, 0)];
+    const tables = await store.getMany(tableKeys);
     const result = await store.txn(
       [
         { kind: 'revision', key, revision: subnet.revision },
         { kind: 'empty', prefix: prefixes.endpoints(vni, number) },
         { kind: 'empty', prefix: prefixes.services(vni, number) },
+        // Who became an owner since would not be waited for.
+        ...tableKeys.map((table, i) => unchanged(table, tables[i])),
       ],
       [
         { kind: 'remove', key },
@@ -72,10 +84,16 @@ export const removeSubnet = async (context: Context, found: Subnet, cascade: boo
       continue;
     }
     const hosts = ownerHosts(...tables.map((table) => table?.value));
-    return confirmOwners(context, { object, hosts, revision: result.revision, call, what: 'is removed' });
+    await confirmOwners(context, { object, hosts, revision: result.revision, call, what: 'is removed' });
+    const slow = [...late].filter((host) => isAttached(context, host)).sort();
+    if (slow.length > 0) throw lateError(object, slow, performance.now() - started, 'is removed');
+    return;
   }
   throw contended(object);
 };
+
+export const unchanged = (key: Key<SlotTable>, entry: Entry<SlotTable> | undefined): Compare =>
+  entry === undefined ? { kind: 'absent', key } : { kind: 'revision', key, revision: entry.revision };
 
 const inUse = (object: string, endpoints: number, services: number): MegrezError => {
   const counts = [
@@ -99,16 +117,17 @@ const mark = async ({ store }: Context, { value, revision }: Stored<Subnet>): Pr
   return (await store.txn([{ kind: 'revision', key, revision }], [{ kind: 'put', key, value: marked }])).succeeded;
 };
 
-/** In chunks; each waits for its hosts, so that a cascade is never far ahead of the fleet. */
-const removeEndpoints = async (context: Context, found: Subnet, call: Call): Promise<void> => {
+/** In chunks; each waits for its hosts, so that a cascade is never far ahead of the fleet. The hosts that did not confirm. */
+const removeEndpoints = async (context: Context, found: Subnet, call: Call): Promise<ReadonlySet<string>> => {
   const { store } = context;
   const { vni, number } = found;
   const object = objectName.subnet(found.vpc, found.name);
+  const late = new Set<string>();
   for (let refused = 0; refused < attempts; ) {
     if (context.closing.aborted) throw unfinished(object, 'UNAVAILABLE');
     if (call.deadline_ms - performance.now() < chunk_ms) throw unfinished(object, 'DEADLINE_EXCEEDED');
     const { entries } = await store.range(prefixes.endpoints(vni, number), { limit: chunk });
-    if (entries.length === 0) return;
+    if (entries.length === 0) return late;
     const entry = await store.get(keys.slots(vni, number));
     const table = entry && tableView(entry.value, entry.revision);
     const removals = fitting(unique(entries).map((endpoint) => removal(endpoint, table)));
@@ -128,7 +147,9 @@ const removeEndpoints = async (context: Context, found: Subnet, call: Call): Pro
     }
     refused = 0;
     const held = removals.map((one) => ({ value: one.held, revision: result.revision }));
-    await forget(context, held, Math.min(call.deadline_ms, performance.now() + limits.timeout_ms.default));
+    const wait_ms = Math.min(call.deadline_ms, performance.now() + limits.timeout_ms.default);
+    const removed = await forget(context, held, wait_ms);
+    for (const host of removed.kind === 'late' ? removed.hosts : []) late.add(host);
   }
   throw contended(object);
 };

@@ -227,6 +227,26 @@ describe('vpcs and subnets', () => {
     await cascade;
   });
 
+  it('that are deleted with what is inside say which host has not forgotten it', async () => {
+    const { vni } = await acme();
+    await cluster.api.call('createSubnet', { vpc: 'acme', name: 'web', cidrs: ['10.0.1.0/24'], bouncerHosts: ['h3'] });
+    // One that neither bounces nor divides.
+    await expect.poll(() => cluster.peers.get('h3')?.tables.get(`${vni}/0`)).toBeDefined();
+    const dividers =
+      cluster.peers
+        .get('h3')
+        ?.tables.get(`${vni}/0`)
+        ?.value.owners.map(({ host }) => host) ?? [];
+    await cluster.peer(4);
+    const host = ['h1', 'h2', 'h4'].find((one) => !dividers.includes(one)) ?? '';
+    await cluster.api.call('createEndpoint', { vpc: 'acme', subnet: 'web', name: 'a', host });
+    cluster.peers.get(host)?.hold(true);
+    const error = await cluster.api.refused('deleteSubnet', { vpc: 'acme', name: 'web', cascade: true });
+    expect(error).toMatchObject({ code: 4, reason: 'HOSTS_NOT_READY', object: 'subnet acme/web', hosts: [host] });
+    cluster.peers.get(host)?.hold(false);
+    expect(await cluster.api.refused('getSubnet', { vpc: 'acme', name: 'web' })).toMatchObject({ code: 5 });
+  }, 30_000);
+
   it('that are deleted with what is inside stop at the deadline, and go on when deleted again', async () => {
     await acme();
     await cluster.api.call('createSubnet', { vpc: 'acme', name: 'web', cidrs: ['10.0.1.0/24'], bouncerHosts: ['h3'] });

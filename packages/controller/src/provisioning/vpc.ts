@@ -22,7 +22,7 @@ import { deletingError, findVpc, newMeta, shown, vpcNotFound } from './lookup';
 import { confirmOwners } from './owners';
 import { readPage } from './paging';
 import { canPlace, ownersUnchanged, placeDividers, unplacedDividers } from './placement';
-import { removeSubnet } from './subnet-delete';
+import { removeSubnet, unchanged } from './subnet-delete';
 
 const attempts = 20;
 
@@ -157,17 +157,19 @@ export const deleteVpc = async (context: Context, request: DeleteVpcRequest, cal
       for (const { value } of inside) await removeSubnet(context, value, true, call);
       continue;
     }
-    const table = await store.get(keys.slots(vni, 0));
+    const tableKey = keys.slots(vni, 0);
+    const table = await store.get(tableKey);
     const result = await store.txn(
       [
         { kind: 'revision', key, revision: vpc.revision },
         { kind: 'empty', prefix: prefixes.subnets(vni) },
+        unchanged(tableKey, table),
       ],
       [
         { kind: 'remove', key },
         { kind: 'remove', key: keys.vni(vni) },
         { kind: 'remove', key: keys.subnetCounter(vni) },
-        { kind: 'remove', key: keys.slots(vni, 0) },
+        { kind: 'remove', key: tableKey },
       ],
     );
     if (result.succeeded) {
