@@ -17,6 +17,8 @@ export interface Options {
   readonly from?: number;
   /** Different failures to look for before giving up. */
   readonly failures?: number;
+  /** Failures are not made small: that they are there is enough. */
+  readonly whole?: boolean;
   readonly progress?: (report: Report) => void;
 }
 
@@ -73,7 +75,11 @@ export const fuzz = async (options: Options): Promise<Report> => {
   try {
     const queue: ReturnType<typeof make>[] = [];
     const wanted = options.failures ?? 1;
-    while (cases < options.cases && report().seconds < options.seconds && failures.length < wanted) {
+    while (
+      cases < options.cases &&
+      report().seconds < options.seconds &&
+      failures.length + (options.whole ? lost.length : 0) < wanted
+    ) {
       while (queue.length < underWay) queue.push(make());
       const { first, worlds: made, results } = queue.shift() as ReturnType<typeof make>;
       for (const [at, result] of (await results).entries()) {
@@ -85,7 +91,9 @@ export const fuzz = async (options: Options): Promise<Report> => {
         if (compared.undecided) undecided++;
         else if (compared.difference && !kinds.has(compared.difference.kind)) {
           kinds.add(compared.difference.kind);
-          const small = await shrink(machine, { world, result, kind: compared.difference.kind });
+          const small = options.whole
+            ? undefined
+            : await shrink(machine, { world, result, kind: compared.difference.kind });
           if (small) failures.push({ ...small, world_index: first + at });
           else lost.push(`world ${first + at}: ${compared.difference.kind}`);
         }

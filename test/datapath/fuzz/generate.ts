@@ -170,7 +170,7 @@ export const worldOf = (seed: number, index: number, now: bigint): World => {
   return {
     made_at: now,
     entries: entriesOf(scene),
-    shots: Array.from({ length: 4 + random.below(9) }, () => shotOf(scene)),
+    shots: Array.from({ length: 8 + random.below(17) }, () => shotOf(scene)),
   };
 };
 

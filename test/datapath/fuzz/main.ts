@@ -2,14 +2,15 @@
 import { parseArgs } from 'node:util';
 import { buildMarked, coverageOf, type Marked } from './coverage';
 import { fuzz, type Report } from './fuzz';
+import { tryMutants } from './mutants';
 import { objectPath } from './paths';
 import { printFailure } from './print';
 
-const usage = `usage: npm run fuzz -- [--cases N] [--seed S] [--seconds T] [--from WORLD] [--failures N] [--object FILE | --coverage]
+const usage = `usage: npm run fuzz -- [--cases N] [--seed S] [--seconds T] [--from WORLD] [--failures N] [--object FILE | --coverage | --mutants]
 
 Generated packets go through the real programs and through the model (test/datapath/model). Stops after N different
 failures (default 1), each made small and printed as a packet-table row. --coverage runs a copy of the programs with marks,
-and says what it did not reach.`;
+and says what it did not reach; --mutants programs with one fault each, which must be found.`;
 
 const { values } = parseArgs({
   options: {
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     failures: { type: 'string', default: '1' },
     object: { type: 'string', default: objectPath },
     coverage: { type: 'boolean', default: false },
+    mutants: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -37,6 +39,14 @@ if (values.help) {
 }
 
 const seed = number('seed');
+if (values.mutants) {
+  let missed = 0;
+  await tryMutants({ seed, cases: number('cases') }, ({ name, found }) => {
+    if (found === undefined) missed++;
+    process.stdout.write(`${found === undefined ? 'NOT FOUND' : `found within ${found}`}: ${name}\n`);
+  });
+  process.exit(missed > 0 ? 1 : 0);
+}
 let printed = 0;
 const progress = ({ cases, seconds }: Report): void => {
   if (seconds - printed < 10) return;
@@ -63,12 +73,20 @@ const cover = async ({ objects, marks, unmarked }: Marked): Promise<Report> => {
     for (const [at, mark] of (last.marks ?? []).entries()) if (mark && at < seen.length) seen[at] = 1;
   }
   const { statements, branches, missed } = coverageOf(marks, seen);
-  for (const { file, line, kind, what } of missed)
-    process.stdout.write(`not reached: ${file}:${line} ${kind} ${what}\n`);
-  const share = ([reached, all]: readonly [number, number]): string =>
-    `${reached} of ${all} (${((100 * reached) / all).toFixed(1)} %)`;
+  const reasons = new Map<string, number>();
+  for (const { file, line, kind, what, excuse } of missed) {
+    if (excuse === undefined) process.stdout.write(`not reached: ${file}:${line} ${kind} ${what}\n`);
+    else reasons.set(excuse, (reasons.get(excuse) ?? 0) + 1);
+  }
+  for (const [reason, count] of reasons) process.stdout.write(`not reached, ${count}: ${reason}\n`);
+  const share = ([reached, all]: readonly [number, number], kind: string): string => {
+    const can = all - missed.filter((one) => one.kind === kind && one.excuse !== undefined).length;
+    const percent = (of: number): string => ((100 * reached) / of).toFixed(1);
+    return `${reached} of ${all} (${percent(all)} %; of the ${can} that packets can reach ${percent(can)} %)`;
+  };
   process.stdout.write(
-    `coverage of bpf/: statements ${share(statements)}, branches ${share(branches)}; ${unmarked.length} not measured\n`,
+    `coverage of bpf/: statements ${share(statements, 'statement')}, branches ${share(branches, 'branch')}; ` +
+      `${unmarked.length} not measured\n`,
   );
   return last as Report;
 };
