@@ -121,7 +121,7 @@ const sameRequest = async (context: Context, { request }: Draft, view: SubnetVie
   if (request.requestId === '') return undefined;
   const { vni, number } = view.subnet.value;
   const index = await context.store.get(keys.name(vni, number, request.name));
-  const entry = index && (await readByIndex(context, index.value));
+  const entry = index && (await readByIndex(context, index.value, request.name));
   if (entry === undefined || entry.value.meta?.requestId !== request.requestId) return undefined;
   return { endpoint: entry.value, revision: entry.revision, view };
 };

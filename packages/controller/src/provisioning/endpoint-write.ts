@@ -41,7 +41,7 @@ export const judge = async (
   const current = new Map(result.failed.map(({ compare, current: now }) => [pathOf(compare), now]));
   if (current.has(own.name.path)) {
     const index = current.get(own.name.path) as Entry<Endpoint> | undefined;
-    const existing = index && (await readByIndex(context, index.value));
+    const existing = index && (await readByIndex(context, index.value, endpoint.name));
     if (existing === undefined) return { kind: 'stale' };
     const { requestId } = draft.request;
     if (requestId !== '' && existing.value.meta?.requestId === requestId) return { kind: 'existing', entry: existing };
@@ -84,11 +84,16 @@ export const judge = async (
 const inUse = (object: string, reason: string, message: string): MegrezError =>
   new MegrezError({ code: 'ALREADY_EXISTS', reason, object, message });
 
-/** The endpoint that an index entry names. */
+/**
+ * The endpoint of this name, where its index entry says. The entry may be of a moment ago: who has the address now is
+ * another one then.
+ */
 export const readByIndex = async (
   { store }: Context,
   { vni, subnetNumber, slot, ip }: Endpoint,
+  name: string,
 ): Promise<Entry<Endpoint> | undefined> => {
   const { endpoint } = keysOf(Endpoint.create({ vni, subnetNumber, slot, ip }));
-  return store.get(endpoint);
+  const entry = await store.get(endpoint);
+  return entry?.value.name === name ? entry : undefined;
 };

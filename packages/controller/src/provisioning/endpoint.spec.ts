@@ -1,3 +1,4 @@
+import { keys, openStore } from '@megrez/store';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startAcme, startCluster } from '../testing/cluster';
 
@@ -45,6 +46,21 @@ describe('endpoints', () => {
     // The last one gone, the host is told to forget the subnet too.
     const subnets = [...(cluster.peers.get('h2')?.subnets.values() ?? [])].map(({ value }) => value.name);
     expect(subnets).not.toContain('wide');
+  });
+
+  it('are found by their own name only, whoever has the address of one that went a moment ago', async () => {
+    const { vni, subnetNumber } = await cluster.api.call('createEndpoint', { ...web, name: 'heir', host: 'h1' });
+    const store = await openStore({ endpoints: [cluster.etcd.endpoint] });
+    const index = await store.get(keys.name(vni, subnetNumber, 'heir'));
+    // What a call reads that looked at the name just before the endpoint went.
+    const old = keys.name(vni, subnetNumber, 'went');
+    await store.txn([], [{ kind: 'put', key: old, value: index?.value as never }]);
+    for (const method of ['getEndpoint', 'deleteEndpoint'] as const) {
+      expect(await cluster.api.refused(method, { ...web, name: 'went' })).toMatchObject({ code: 5 });
+    }
+    await store.txn([], [{ kind: 'remove', key: old }]);
+    await store.close();
+    await cluster.api.call('deleteEndpoint', { ...web, name: 'heir' });
   });
 
   it('cost one etcd txn each', async () => {

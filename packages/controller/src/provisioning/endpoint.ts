@@ -36,7 +36,7 @@ export const findEndpoint = async (
   const view = await findSubnet(context, vpc, subnet);
   const { vni, number } = view.subnet.value;
   const index = await context.store.get(keys.name(vni, number, name));
-  const entry = index && (await readByIndex(context, index.value));
+  const entry = index && (await readByIndex(context, index.value, name));
   if (entry !== undefined) return entry;
   const object = objectName.endpoint(vpc, subnet, name);
   throw new MegrezError({

@@ -1,7 +1,8 @@
 import { Client, type ClientReadableStream, credentials } from '@grpc/grpc-js';
 import { provisioningServiceDefinition, type WatchResponse } from '@megrez/model';
+import { startProxy } from '@megrez/store/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Cluster, startCluster } from '../testing/cluster';
+import { type Cluster, startAcme, startCluster } from '../testing/cluster';
 
 describe('Watch', () => {
   let cluster: Cluster;
@@ -17,13 +18,14 @@ describe('Watch', () => {
 
   const watch = async (
     vpc: string,
+    at = client,
   ): Promise<{ told: WatchResponse[]; stream: ClientReadableStream<WatchResponse> }> => {
     const { path, requestSerialize, responseDeserialize } = provisioningServiceDefinition.watch as {
       path: string;
       requestSerialize: (request: { vpc: string }) => Buffer;
       responseDeserialize: (bytes: Buffer) => WatchResponse;
     };
-    const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, { vpc });
+    const stream = at.makeServerStreamRequest(path, requestSerialize, responseDeserialize, { vpc });
     const told: WatchResponse[] = [];
     stream.on('data', (response: WatchResponse) => told.push(response));
     await new Promise<void>((resolve, reject) => {
@@ -63,6 +65,32 @@ describe('Watch', () => {
     expect(lines(acme.told)).toEqual([...life('acme'), '+ host h1 host']);
     acme.stream.cancel();
     all.stream.cancel();
+  });
+
+  it('ends when the controller has missed changes that nobody can tell any more', async () => {
+    const proxy = await startProxy(cluster.etcd.endpoint);
+    const behind = await cluster.controller({ etcd: [proxy.endpoint] });
+    const there = new Client(behind.addresses[0] as string, credentials.createInsecure());
+    try {
+      await startAcme(cluster.api);
+      const web = { vpc: 'acme', subnet: 'web', name: 'a' };
+      await cluster.api.call('createEndpoint', { ...web, host: 'h1' });
+      const { stream } = await watch('acme', there);
+      const ended = new Promise((resolve) => stream.on('error', resolve));
+      proxy.freeze(true);
+      await cluster.api.call('deleteEndpoint', web);
+      const { meta } = await cluster.api.call('updateHost', { name: 'h1', weight: 9 });
+      const compaction = { revision: String(meta?.generation), physical: true };
+      await fetch(`${cluster.etcd.endpoint}/v3/kv/compaction`, { method: 'POST', body: JSON.stringify(compaction) });
+      await cluster.api.call('updateHost', { name: 'h1' });
+      proxy.cut();
+      proxy.freeze(false);
+      expect(await ended).toMatchObject({ code: 10, details: expect.stringContaining('list again') });
+    } finally {
+      there.close();
+      await behind.close();
+      await proxy.close();
+    }
   });
 
   it('refuses what is no name', async () => {

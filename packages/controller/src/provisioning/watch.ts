@@ -26,6 +26,14 @@ const unread_limit = 10_000;
 
 type Call = ServerWritableStream<WatchRequest, WatchResponse>;
 
+const gap = new MegrezError({
+  code: 'ABORTED',
+  reason: 'WATCH_GAP',
+  object: 'watch',
+  message:
+    'the controller was out of touch with etcd for too long to tell every change; list again and go on from there',
+});
+
 /** A change with the VPC it belongs to; none for hosts, which belong to all. */
 interface Told {
   readonly vpc: string | undefined;
@@ -53,6 +61,11 @@ export const createWatchers = (log: Logger): Watchers => {
   };
   return {
     onBatch: (mirror, batch) => {
+      if (batch.snapshot && batch.events.length > 0) {
+        // Who was deleted meanwhile has no name any more, and how things came to be is not known.
+        for (const call of calls.keys()) fail(call, gap);
+        return;
+      }
       if (calls.size === 0) return;
       for (const { vpc, response } of batch.events.flatMap((event) => told(mirror, batch, event))) {
         for (const call of calls.keys()) {

@@ -164,7 +164,8 @@ export interface IProvisioningServiceClient {
      */
     getStatus(input: GetStatusRequest, options?: RpcOptions): UnaryCall<GetStatusRequest, GetStatusResponse>;
     /**
-     * Changes of every object of a VPC (or of all), from now on.
+     * Changes of every object of a VPC (or of all), from now on. Ends with ABORTED / WATCH_GAP or RESOURCE_EXHAUSTED /
+     * WATCHER_TOO_SLOW when some can no longer be told: list, and watch again.
      *
      * @generated from protobuf rpc: Watch
      */
@@ -367,7 +368,8 @@ export class ProvisioningServiceClient implements IProvisioningServiceClient, Se
         return stackIntercept<GetStatusRequest, GetStatusResponse>("unary", this._transport, method, opt, input);
     }
     /**
-     * Changes of every object of a VPC (or of all), from now on.
+     * Changes of every object of a VPC (or of all), from now on. Ends with ABORTED / WATCH_GAP or RESOURCE_EXHAUSTED /
+     * WATCHER_TOO_SLOW when some can no longer be told: list, and watch again.
      *
      * @generated from protobuf rpc: Watch
      */

@@ -158,7 +158,8 @@ export interface IProvisioningService extends grpc.UntypedServiceImplementation 
      */
     getStatus: grpc.handleUnaryCall<GetStatusRequest, GetStatusResponse>;
     /**
-     * Changes of every object of a VPC (or of all), from now on.
+     * Changes of every object of a VPC (or of all), from now on. Ends with ABORTED / WATCH_GAP or RESOURCE_EXHAUSTED /
+     * WATCHER_TOO_SLOW when some can no longer be told: list, and watch again.
      *
      * @generated from protobuf rpc: Watch
      */
