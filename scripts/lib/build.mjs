@@ -54,12 +54,15 @@ const entries = {
   demo: 'packages/dev/src/demo/main.ts',
   bench: 'test/bench/src/main.ts',
   fuzz: 'test/datapath/fuzz/main.ts',
+  chaos: 'test/cluster/chaos/main.ts',
 };
 
 async function buildBundles() {
   const points = Object.entries(entries).filter(([, path]) => existsSync(join(root, path)));
   const shipped = (path) => /\.(ts|json)$/.test(path) && !path.endsWith('.spec.ts');
-  const sources = ['packages', 'test/bench', 'test/datapath'].flatMap((path) => files(join(root, path), shipped));
+  const sources = ['packages', 'test/bench', 'test/datapath', 'test/cluster'].flatMap((path) =>
+    files(join(root, path), shipped),
+  );
   const own = files(dirname(new URL(import.meta.url).pathname), (path) => /\/(build|bundle)\.mjs$/.test(path));
   const inputs = hash([...sources, ...own], lockedInputs());
   const outputs = points.map(([name]) => join(dist, `${name}.mjs`));

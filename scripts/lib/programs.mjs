@@ -23,3 +23,6 @@ export const bench = (args) => program('bench', args);
 
 /** Generated packets through the datapath's programs and through its model. */
 export const fuzz = (args) => program('fuzz', args);
+
+/** Changes and faults at random under traffic, all of it from one seed. */
+export const chaos = (args) => program('chaos', args);
