@@ -97,7 +97,7 @@ const step = async (fields: MoverFields, view: View): Promise<boolean> => {
 const tell = ({ context: { shards } }: MoverFields, { table: { value } }: View, late: readonly string[]): void => {
   const key = subnetKey(value.vni, value.subnet);
   if (late.length === 0) shards.waiting.delete(key);
-  else shards.waiting.set(key, [`${late.join(', ')} has not confirmed epoch ${value.epoch} of table ${key} yet.`]);
+  else shards.waiting.set(key, [`Epoch ${value.epoch} of table ${key} is not confirmed yet by ${late.join(', ')}.`]);
 };
 
 const slotsWith = (table: SlotTable, state: SlotState): ReadonlySet<number> =>

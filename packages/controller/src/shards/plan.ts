@@ -75,7 +75,7 @@ export const reasonToPlan = (
       : wished(wish);
   }
   const absent = wish.pinned.filter((host) => !owners.has(host) && candidates.some(({ name }) => name === host));
-  return absent.length > 0 ? `${absent.join(', ')} shall be owners` : undefined;
+  return absent.length > 0 ? `pinned to ${absent.join(', ')}` : undefined;
 };
 
 const wished = ({ bouncers, pinned }: Wish): string =>

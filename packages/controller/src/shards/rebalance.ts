@@ -38,7 +38,7 @@ export const planRebalance = (
       (host) => hosts.get(host)?.eligible === true && !hosts.get(host)?.attached,
     );
     if (inside.has(key) && away.length > 0)
-      problems.push(`${away.join(', ')} is detached: ${tableName(named)} stays as it is.`);
+      problems.push(`${tableName(named)} stays as it is while ${away.join(', ')} is detached.`);
     if (inside.has(key) && wish.bouncers > eligible) {
       problems.push(`${tableName(named)} shall have ${wish.bouncers} owners, and ${eligible} hosts may own slots.`);
     }

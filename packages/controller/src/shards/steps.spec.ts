@@ -176,7 +176,7 @@ describe('a plan', () => {
   test('is made for another wish, as far as there are hosts', () => {
     const table = placed(['h1', 'h2']);
     expect(reasonToPlan(table, undefined, { bouncers: 3, pinned: [] }, fleet())).toMatch(/3 owners are wished|3 hosts/);
-    expect(reasonToPlan(table, undefined, { bouncers: 2, pinned: ['h5'] }, fleet())).toBe('h5 shall be owners');
+    expect(reasonToPlan(table, undefined, { bouncers: 2, pinned: ['h5'] }, fleet())).toBe('pinned to h5');
     const many = { bouncers: 9, pinned: [] };
     const plan = makePlan({ table, plan: undefined, wish: many, hosts: fleet(), why: '', job: 0 });
     expect(plan?.owners).toHaveLength(5);
