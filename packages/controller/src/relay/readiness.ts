@@ -66,7 +66,8 @@ const waitHost = async (
     } else if (where.kind === 'elsewhere') {
       const answer = await waitElsewhere(context, where, host, revision, Math.min(left, ask_ms));
       if (answer !== undefined) return answer;
-    } else if (where.kind === 'detached' && !required.has(host)) {
+    } else if (where.kind === 'detached' && !required.has(host) && context.mirror.revision >= revision) {
+      // Before, it may have come to another relay, with less than this revision, and this controller not have heard of it.
       return 'detached';
     }
     await context.mirror.changed.next(Math.min(retry_ms, left));

@@ -57,7 +57,9 @@ const findUsers = async (context: Context, table: Table, deadline_ms: number): P
   for (;;) {
     if (context.closing.aborted) throw stopping();
     const open = [...context.mirror.hosts.keys()].filter((host) => !users.has(host) && !others.has(host));
-    const unknown = open.filter((host) => whereIs(context, host).kind !== 'detached');
+    // Who is attached is known when everything up to the revision is.
+    const behind = context.mirror.revision < table.revision;
+    const unknown = behind ? open : open.filter((host) => whereIs(context, host).kind !== 'detached');
     const left = deadline_ms - performance.now();
     if (unknown.length === 0 || left <= 0) return { users, unknown };
     const answers = await Promise.all(
