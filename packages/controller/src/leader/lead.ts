@@ -42,6 +42,17 @@ export const lead = async (context: Context, term: Term, health: Health, options
     moving.set(key, run);
   };
 
+  /** Beside everything else: it waits for every user of a table, and one slow host must not hold up the others' slots. */
+  let keeping: Promise<void> | undefined;
+  const keepStubs = (): void => {
+    keeping ??= stubs
+      .run(performance.now())
+      .catch((error: unknown) => log.warn({ err: error }, 'owners without slots stay listed for now'))
+      .finally(() => {
+        keeping = undefined;
+      });
+  };
+
   while (!term.over.aborted) {
     const seen = mirror.revision;
     try {
@@ -53,7 +64,7 @@ export const lead = async (context: Context, term: Term, health: Health, options
         if (moving.size >= concurrent_tables) break;
         if (!moving.has(key) && isMoving(context, key, view)) start(key, view);
       }
-      await stubs.run(performance.now());
+      keepStubs();
       cascades.run(performance.now());
       backends.run(performance.now());
     } catch (error) {
@@ -62,7 +73,7 @@ export const lead = async (context: Context, term: Term, health: Health, options
     }
     if (mirror.revision === seen) await mirror.changed.next(look_ms);
   }
-  await Promise.all(moving.values());
+  await Promise.all([...moving.values(), keeping]);
   context.shards.waiting.clear();
 };
 

@@ -140,11 +140,14 @@ describe('the leader', () => {
     const job = await shards.start('drain', { host: drained });
     let loading = '';
     await expect
-      .poll(async () => {
-        loading =
-          (await shards.call('listShards', web)).shards.find(({ state }) => state === SlotState.LOADING)?.host ?? '';
-        return loading;
-      })
+      .poll(
+        async () => {
+          loading =
+            (await shards.call('listShards', web)).shards.find(({ state }) => state === SlotState.LOADING)?.host ?? '';
+          return loading;
+        },
+        { timeout: 20_000 },
+      )
       .not.toBe('');
     cluster.peers.get(loading)?.close();
     for (const peer of cluster.peers.values()) peer.hold(false);

@@ -1,6 +1,6 @@
 import { JobState, SlotState } from '@megrez/model';
 import { keys, openStore, type Store } from '@megrez/store';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startAcme, startCluster } from '../testing/cluster';
 import { heldRight, settled } from '../testing/settled';
 import { connectShards, type Shards } from '../testing/shards';
@@ -19,6 +19,10 @@ describe('slots that move', () => {
     for (let n = 0; n < 40; n += 1) {
       await cluster.api.call('createEndpoint', { ...web, name: `e${n}`, host: `h${1 + (n % 4)}` });
     }
+  });
+  // A test that failed half-way must not fail those after it.
+  afterEach(() => {
+    for (const peer of cluster.peers.values()) peer.hold(false);
   });
   afterAll(async () => {
     shards.close();
@@ -164,7 +168,9 @@ describe('slots that move', () => {
     for (const peer of cluster.peers.values()) peer.hold(true);
     const job = await shards.start('drain', { host: drained });
     await expect
-      .poll(async () => (await shards.call('listShards')).shards.some(({ loadingSlots }) => loadingSlots > 0))
+      .poll(async () => (await shards.call('listShards')).shards.some(({ loadingSlots }) => loadingSlots > 0), {
+        timeout: 20_000,
+      })
       .toBe(true);
     expect((await shards.start('drain', { host: drained })).id).toBe(job.id);
     expect((await shards.call('pauseJob', { job: job.id })).state).toBe(JobState.PAUSED);
