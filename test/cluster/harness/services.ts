@@ -1,5 +1,12 @@
 // Servers that say who they are, and clients that count whom they met (tools/serve.c).
-import { CreateServiceRequest, type Endpoint, Protocol, type Service, ServiceBackend } from '@megrez/model';
+import {
+  CreateServiceRequest,
+  type Endpoint,
+  Protocol,
+  type Service,
+  ServiceBackend,
+  UpdateServiceRequest,
+} from '@megrez/model';
 import { serveTool, type TestCluster } from './cluster';
 import type { Running } from './command';
 
@@ -59,7 +66,7 @@ export async function setBackends(
   { vpc, subnet, name, ports }: Service,
   backends: readonly Endpoint[],
 ): Promise<Service> {
-  const request = { vpc, subnet, name, ports, backends: backendsOf(backends), affinity: 0, refusal: 0 };
+  const request = UpdateServiceRequest.create({ vpc, subnet, name, ports, backends: backendsOf(backends) });
   return cluster.api.updateService(request).response;
 }
 

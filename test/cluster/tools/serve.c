@@ -166,11 +166,9 @@ static int await(int s, short events, int64_t deadline)
 	return error_of(s);
 }
 
-static void ask(struct outcome *seen, struct client *client, bool tcp, int64_t deadline)
+/* Connected by now, and asked. */
+static void ask(struct outcome *seen, struct client *client, int64_t deadline)
 {
-	char name[64] = {};
-	int64_t begin = now_ms();
-	ssize_t length;
 	int error;
 
 	if (client->s < 0)
@@ -178,8 +176,19 @@ static void ask(struct outcome *seen, struct client *client, bool tcp, int64_t d
 	error = await(client->s, POLLOUT, deadline);
 	if (!error && send(client->s, "who\n", 4, MSG_NOSIGNAL) < 0)
 		error = errno;
-	if (!error)
-		error = await(client->s, POLLIN, deadline);
+	if (error)
+		failed(seen, client, error);
+}
+
+static void hear(struct outcome *seen, struct client *client, bool tcp, int64_t begin, int64_t deadline)
+{
+	char name[64] = {};
+	ssize_t length;
+	int error;
+
+	if (client->s < 0)
+		return;
+	error = await(client->s, POLLIN, deadline);
 	if (error)
 		return failed(seen, client, error);
 	length = recv(client->s, name, sizeof(name) - 1, 0);
@@ -230,10 +239,14 @@ static int ask_all(bool tcp, const char *ip, int port, int count, int patience_m
 	}
 	do {
 		struct outcome seen = {};
-		int64_t deadline = now_ms() + patience_ms;
+		int64_t begin = now_ms(), asked;
 
+		/* Who is silent keeps nobody else waiting: each part has the whole time. */
 		for (int i = 0; i < count; i++)
-			ask(&seen, &clients[i], tcp, deadline);
+			ask(&seen, &clients[i], begin + patience_ms);
+		asked = now_ms();
+		for (int i = 0; i < count; i++)
+			hear(&seen, &clients[i], tcp, begin, asked + patience_ms);
 		print(&seen);
 	} while (fgets(line, sizeof(line), stdin));
 	return 0;
