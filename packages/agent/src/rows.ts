@@ -50,41 +50,46 @@ export const openRows = (map: (name: MapName) => BpfMap): Rows => {
     writes.set(id, (writes.get(id) ?? 0) + count);
   };
 
-  /** What to write for the row; undefined when the entry is right, or newer. */
-  const difference = (row: Row): { readonly value: Buffer; readonly fresh: boolean } | undefined => {
-    const target = map(row.map);
-    const current = target.lookup(row.key);
-    if (current === undefined) {
-      // A per-CPU map takes every CPU's value; ours begin as zero.
-      return { value: row.kept ? Buffer.alloc(target.valueSize) : row.value, fresh: true };
-    }
+  /** What to write for the row, whose entry is `current`; undefined when that is right, or newer. */
+  const difference = (row: Row, current: Buffer | undefined): Buffer | undefined => {
+    // A per-CPU map takes every CPU's value; ours begin as zero.
+    if (current === undefined) return row.kept ? Buffer.alloc(map(row.map).valueSize) : row.value;
     if (row.kept || current.equals(row.value)) return undefined;
     const generation = generations[row.map];
     if (!rows.forced && generation !== undefined && generation(current) > generation(row.value)) return undefined;
-    return { value: row.value, fresh: false };
+    return row.value;
   };
 
   const rows: Rows = {
     forced: false,
     put: (row) => {
-      const change = difference(row);
-      if (change === undefined) return;
-      map(row.map).update(row.key, change.value);
+      const current = map(row.map).lookup(row.key);
+      const value = difference(row, current);
+      if (value === undefined) return;
+      map(row.map).update(row.key, value);
       wrote(row.map, 'put');
-      if (change.fresh) add(row.map, 1);
+      if (current === undefined) add(row.map, 1);
     },
     putMany: async (name, many) => {
       if (many.length < batch_min) return many.forEach(rows.put);
-      const changes = many.flatMap((row) => {
-        const change = difference(row);
-        return change === undefined ? [] : [{ key: row.key, ...change }];
-      });
-      if (changes.length === 0) return;
-      const keys = Buffer.concat(changes.map(({ key }) => key));
-      const values = Buffer.concat(changes.map(({ value }) => value));
-      await map(name).updateBatch(keys, values);
-      wrote(name, 'put', changes.length);
-      add(name, changes.filter(({ fresh }) => fresh).length);
+      const target = map(name);
+      const { found, values: current } = await target.lookupBatch(Buffer.concat(many.map(({ key }) => key)));
+      const keys: Buffer[] = [];
+      const values: Buffer[] = [];
+      let fresh = 0;
+      for (const [i, row] of many.entries()) {
+        const there = found[i] === 1;
+        const at = i * target.valueSize;
+        const value = difference(row, there ? current.subarray(at, at + target.valueSize) : undefined);
+        if (value === undefined) continue;
+        keys.push(row.key);
+        values.push(value);
+        if (!there) fresh += 1;
+      }
+      if (keys.length === 0) return;
+      await target.updateBatch(Buffer.concat(keys), Buffer.concat(values));
+      wrote(name, 'put', keys.length);
+      add(name, fresh);
     },
     remove: ({ map: name, key }, generation) => {
       const read = generations[name];

@@ -41,7 +41,7 @@ export const emptyMarks = (): Marks => ({
   services: new Set(),
 });
 
-const keyText = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+const keyText = (key: Buffer): string => key.toString('latin1');
 
 /** The key of an address in `mappings`, `endpoints` and `tombstones`. */
 const addressText = (vni: number, ip: Uint8Array): string => keyText(rowKey('mappings', { vni, ip }).key);

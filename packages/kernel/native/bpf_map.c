@@ -12,6 +12,7 @@
 
 #define BATCH_DEFAULT 4096
 #define UPDATE_CHUNK 65536
+#define SMALL_VALUE 4096
 #define LAST_MAP_TYPE 64
 
 static bool no_batch(int code)
@@ -52,15 +53,21 @@ napi_value map_lookup(napi_env env, napi_callback_info info)
 	napi_value arguments[2], result = NULL;
 	size_t count = 2;
 	void *key, *value = NULL;
+	char small[SMALL_VALUE];
+	int rc;
 	napi_get_cb_info(env, info, &count, arguments, NULL, NULL);
 	struct handle *map = handle_from_js(env, arguments[0], HANDLE_MAP);
 	if (map == NULL || !read_exact(env, arguments[1], map, "key", map->key_size, &key))
 		return NULL;
-	if (napi_create_buffer(env, map->value_size, &value, &result) != napi_ok)
+	// A Buffer of its own costs more than the lookup: none for a key that is absent.
+	if (map->value_size > sizeof(small) && napi_create_buffer(env, map->value_size, &value, &result) != napi_ok)
 		return NULL;
-	if (bpf_map_lookup_elem(map->fd, key, value) == 0)
-		return result;
-	return errno == ENOENT ? new_undefined(env) : throw_errno(env, "look up in map", map->name);
+	rc = bpf_map_lookup_elem(map->fd, key, value != NULL ? value : small);
+	if (rc != 0)
+		return errno == ENOENT ? new_undefined(env) : throw_errno(env, "look up in map", map->name);
+	if (value == NULL && napi_create_buffer_copy(env, map->value_size, small, NULL, &result) != napi_ok)
+		return NULL;
+	return result;
 }
 
 napi_value map_update(napi_env env, napi_callback_info info)
@@ -103,6 +110,7 @@ struct map_job {
 	int fd;
 	uint32_t key_size, value_size, max_entries, batch;
 	char name[NAME_SIZE], path[PATH_SIZE];
+	char *found;	     // of a lookup: 1 for each key that is there
 	char *keys, *values; // the caller's for updates and deletes, ours (malloc) for entries
 	size_t count, capacity;
 	bool keep_entries; // false: only count them
@@ -212,6 +220,55 @@ napi_value map_update_batch(napi_env env, napi_callback_info info)
 		range_error(&reader, map, "values", length, map->value_size);
 	map->flags = read_u64(&reader, "flags", 0);
 	return job_start(&reader, &map->job, "mapUpdateBatch");
+}
+
+// The kernel's own batches walk a map; they take no keys.
+static void run_lookup(struct job *job)
+{
+	struct map_job *map = (struct map_job *)job;
+	map->values = calloc(map->count + 1, map->value_size);
+	map->found = calloc(map->count + 1, 1);
+	if (map->values == NULL || map->found == NULL) {
+		fail(&job->error, ENOMEM, "look up in map", map->name, NULL);
+		return;
+	}
+	for (size_t i = 0; i < map->count; i++) {
+		if (bpf_map_lookup_elem(map->fd, map->keys + i * map->key_size, map->values + i * map->value_size) == 0) {
+			map->found[i] = 1;
+		} else if (errno != ENOENT) {
+			fail(&job->error, errno, "look up in map", map->name, "%s at entry %zu of %zu", strerror(errno), i, map->count);
+			return;
+		}
+	}
+}
+
+static napi_value lookup_result(napi_env env, struct job *job)
+{
+	struct map_job *map = (struct map_job *)job;
+	napi_value object = new_object(env);
+	set_buffer(env, object, "found", map->found, map->count);
+	set_buffer(env, object, "values", map->values, map->count * map->value_size);
+	map->found = map->values = NULL;
+	return object;
+}
+
+static void release_lookup(struct job *job)
+{
+	struct map_job *map = (struct map_job *)job;
+	if (map->fd >= 0)
+		close(map->fd);
+	free(map->found);
+	free(map->values);
+}
+
+// mapLookupBatch({handle, keys}) -> {found, values}: the buffer must not change until it is done.
+napi_value map_lookup_batch(napi_env env, napi_callback_info info)
+{
+	struct reader reader = read_arguments(env, info);
+	struct map_job *map = new_map_job(&reader, run_lookup, lookup_result);
+	map->job.release = release_lookup;
+	keep_keys(&reader, map);
+	return job_start(&reader, &map->job, "mapLookupBatch");
 }
 
 // The kernel's batch stops at the first key that is absent, so one that is gone is stepped over.

@@ -234,6 +234,7 @@ void rcu_expedite_end(void);
 	X(mapLookup, map_lookup)                                                                                       \
 	X(mapUpdate, map_update)                                                                                       \
 	X(mapDelete, map_delete)                                                                                       \
+	X(mapLookupBatch, map_lookup_batch)                                                                            \
 	X(mapUpdateBatch, map_update_batch)                                                                            \
 	X(mapDeleteBatch, map_delete_batch)                                                                            \
 	X(mapEntries, map_entries)                                                                                     \

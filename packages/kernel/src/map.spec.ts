@@ -97,6 +97,16 @@ describe('many entries', () => {
     expect(seen.size).toBe(count);
     expect([...seen].every(([key, value]) => value === BigInt(key) * 3n)).toBe(true);
     expect(map.delete(wideKeys(3).subarray(40, 60))).toBe(true);
+    const { found, values } = await map.lookupBatch(wideKeys(count + 1));
+    expect([...found.entries()].filter(([, there]) => there !== 1)).toEqual([
+      [2, 0],
+      [count, 0],
+    ]);
+    const expected = u64s(count + 1);
+    for (const i of [2, count]) expected.writeBigUInt64LE(0n, i * 8);
+    expect(values).toEqual(expected);
+    expect(await map.lookupBatch(Buffer.alloc(0))).toEqual({ found: Buffer.alloc(0), values: Buffer.alloc(0) });
+    await expect(map.lookupBatch(Buffer.alloc(21))).rejects.toThrow(RangeError);
     expect(await map.deleteBatch(wideKeys(count))).toBe(count - 1);
     expect(await map.count()).toBe(0);
     expect(await map.entries()).toEqual({ count: 0, keys: Buffer.alloc(0), values: Buffer.alloc(0) });

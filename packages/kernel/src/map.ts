@@ -53,6 +53,14 @@ export class BpfMap {
   }
 
   /**
+   * Reads many entries off the event loop. `keys` are one after the other and must not change until the promise settles.
+   * `found` has a byte for each, 1 where the key is there, `values` the values one after the other, zero where it is not.
+   */
+  async lookupBatch(keys: Uint8Array): Promise<{ readonly found: Buffer; readonly values: Buffer }> {
+    return native.mapLookupBatch({ handle: this.handle, keys });
+  }
+
+  /**
    * Writes many entries off the event loop. `keys` and `values` are the entries one after the other and must not
    * change until the promise settles. An error names the first entry that failed; those before it are written.
    */

@@ -30,6 +30,7 @@ interface Shaped {
   mapLookup(handle: Handle, key: Uint8Array): Buffer | undefined;
   mapUpdate(handle: Handle, key: Uint8Array, value: Uint8Array, flags: number): void;
   mapDelete(handle: Handle, key: Uint8Array): boolean;
+  mapLookupBatch(options: object): Promise<{ found: Buffer; values: Buffer }>;
   mapUpdateBatch(options: object): Promise<void>;
   mapDeleteBatch(options: object): Promise<number>;
   mapEntries(options: object): Promise<{ count: number; keys?: Buffer; values?: Buffer }>;

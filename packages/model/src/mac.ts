@@ -22,7 +22,9 @@ export const parseMac = (text: string): Mac => {
       message: `'${text}' ${why}`,
     });
   if (!pattern.test(text)) throw refuse('is not a MAC address: write six hex bytes, e.g. 02:4d:0a:00:01:02');
-  const mac = Uint8Array.from(text.split(':'), (byte) => Number.parseInt(byte, 16));
+  // Hosts parse them by the million.
+  const mac = new Uint8Array(6);
+  for (let i = 0; i < 6; i++) mac[i] = Number.parseInt(text.slice(3 * i, 3 * i + 2), 16);
   if (((mac[0] as number) & 1) === 1) throw refuse('is a multicast MAC address: an endpoint needs a unicast one');
   if (mac.every((byte) => byte === 0)) throw refuse('is the all-zero MAC address');
   return mac;
