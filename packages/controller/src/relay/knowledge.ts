@@ -39,6 +39,8 @@ export interface Knowledge {
   owns(subnet: string, ip: string): boolean;
   /** An endpoint of the host's own, from its snapshot. */
   add(subnet: string, ip: string): void;
+  /** Tables as they were up to this revision are what the snapshot is made of: nobody needs to be told again how they came to be. */
+  tablesUpTo(revision: number): void;
   /** A table that lists the host as an owner, from its snapshot. */
   hold(table: string, view: TableView): void;
   /** Vpc, tables and subnet, as far as the host lacks them: what must go before anything inside the subnet. */
@@ -67,6 +69,7 @@ export const knowledge = (host: string): Knowledge => {
   const dividers = new Map<number, DividersContext>();
   /** By VNI: how much was told that stands on the VPC. */
   const vpcs = new Map<number, number>();
+  let tables_known = 0;
 
   const divides = (vni: number): boolean => held.has(dividersKey(vni));
   const needsDividers = (vni: number): boolean => listed.has(dividersKey(vni)) || inhabited.has(vni);
@@ -228,8 +231,8 @@ export const knowledge = (host: string): Knowledge => {
 
   const step = (event: HostEvent, revision: number, floor: number): Step[] => {
     if (event.kind === 'endpoint') return endpoint(event, revision, floor);
-    if (event.kind === 'table') return table(event, revision, floor);
-    if (event.kind === 'dividers') return dividersTable(event, revision);
+    if (event.kind === 'table') return revision > tables_known ? table(event, revision, floor) : [];
+    if (event.kind === 'dividers') return revision > tables_known ? dividersTable(event, revision) : [];
     if (event.kind === 'service') return revision > floor && held.has(event.key) ? [change(event.change)] : [];
     if (event.kind === 'vpc') return vpcs.has(event.vni) ? [change(event.change)] : [];
     // The deletion of a subnet goes with its table's.
@@ -244,6 +247,9 @@ export const knowledge = (host: string): Knowledge => {
     divides,
     owns: (subnet, ip) => own.get(subnet)?.has(ip) ?? false,
     add,
+    tablesUpTo: (revision) => {
+      tables_known = revision;
+    },
     hold,
     introduce,
     introduceDividers,

@@ -1,4 +1,13 @@
-import { addressHex, type Change, Endpoint, parseAddress, type SessionResponse, Subnet, Vpc } from '@megrez/model';
+import {
+  addressHex,
+  type Change,
+  Endpoint,
+  parseAddress,
+  type SessionResponse,
+  SlotState,
+  Subnet,
+  Vpc,
+} from '@megrez/model';
 import { place, slotOf } from '@megrez/ring';
 import { type Key, keys, openStore, type Store, type WatchBatch } from '@megrez/store';
 import { type Etcd, startEtcd } from '@megrez/store/testing';
@@ -31,20 +40,25 @@ describe('a snapshot that is read while the watch is behind', () => {
   const told = new Map<string, string[]>();
 
   /** A session whose agent acknowledges everything. */
-  const connect = (host: string): Session => {
+  const connect = (host: string, turn: Promise<void> = Promise.resolve()): Session => {
     const changes: string[] = [];
     told.set(host, changes);
     const send = ({ message }: SessionResponse): void => {
       if (message.oneofKind !== 'batch') return;
       const { sequence } = message.batch;
-      changes.push(...message.batch.changes.map(({ object }: Change) => object.oneofKind ?? ''));
+      changes.push(
+        ...message.batch.changes.map(({ object, deleted }: Change) => `${deleted ? '-' : ''}${object.oneofKind}`),
+      );
       queueMicrotask(() => session.receive({ message: { oneofKind: 'ack', ack: { sequence, failures: [] } } }));
     };
     const session = new Session({
       host,
       address: '',
       outlet: { send, end: (reason) => changes.push(reason) },
-      read: (load, of) => readLoad(store, mirror, load, of),
+      read: async function* (load, of) {
+        await turn;
+        yield* readLoad(store, mirror, load, of);
+      },
       counted: () => undefined,
       report: undefined,
     });
@@ -77,7 +91,7 @@ describe('a snapshot that is read while the watch is behind', () => {
       [keys.endpoint(vni, 1, slot, hex) as never, endpoint],
       [keys.byHost('h2', vni, 1, hex) as never, endpoint],
     );
-    for (const session of ['h1', 'h2'].map(connect)) {
+    for (const session of ['h1', 'h2'].map((host) => connect(host))) {
       await expect.poll(() => session.floor, { timeout: 10_000 }).toBeGreaterThanOrEqual(written);
     }
     await expect.poll(() => late.at(-1)?.revision, { timeout: 10_000 }).toBe(written);
@@ -85,6 +99,36 @@ describe('a snapshot that is read while the watch is behind', () => {
     for (const session of sessions.values()) await session.waitApplied(written);
     expect(told.get('h1')).toEqual(['vpc', 'table', 'subnet', 'endpoint']);
     expect(told.get('h2')?.slice(0, 4)).toEqual(['vpc', 'table', 'subnet', 'endpoint']);
+    await watch.close();
+  });
+
+  it('is not undone by changes of a table that came before it was its turn', async () => {
+    sessions.clear();
+    const deliver = (batch: WatchBatch): void => {
+      for (const [host, groups] of routeBatch(mirror, batch, sessions)) sessions.get(host)?.deliver(groups);
+      mirror.changed.raise();
+    };
+    const watch = await store.watch(deliver);
+    const subnet = Subnet.create({ vpc: 'acme', name: 'db', vni, number: 2 });
+    const table = place({ vni, subnet: 2, hosts: [bouncer], bouncers: 1, pinned: ['h1'] });
+    const endpoint = Endpoint.create({ vpc: 'acme', subnet: 'db', host: 'h2', ip, vni, subnetNumber: 2, slot });
+    const key = keys.slots(vni, 2) as never;
+    await put([keys.subnet(vni, 2) as never, subnet], [key, table]);
+    await put([keys.endpoint(vni, 2, slot, hex) as never, endpoint]);
+    await mirror.changed.next(1_000);
+    const turn = Promise.withResolvers<void>();
+    const session = connect('h1', turn.promise);
+    // The slot went to another host, and came back.
+    const owners = [...table.owners, { host: 'h2', address: '192.168.0.2' }];
+    const away = { holders: [{ owner: 1, state: SlotState.SERVING }] };
+    await put([key, { ...table, owners, slots: table.slots.map((one, n) => (n === slot ? away : one)), epoch: 2 }]);
+    const last = await put([key, { ...table, owners, epoch: 3 }]);
+    await expect.poll(() => mirror.revision).toBe(last);
+    turn.resolve();
+    await session.waitApplied(last);
+    const endpoints = told.get('h1')?.filter((kind) => kind.includes('endpoint'));
+    // That of the other subnet, too.
+    expect(endpoints).toEqual(['endpoint', 'endpoint']);
     await watch.close();
   });
 });

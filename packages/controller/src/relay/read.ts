@@ -37,7 +37,9 @@ export async function* readLoad(
 
 async function* readSnapshot(store: Store, mirror: Mirror, session: Reader): AsyncGenerator<readonly Change[]> {
   const { host, know } = session;
-  // What the host holds is taken before anything is read: later table events are compared with it.
+  // What the host holds is taken before anything is read: later table events are compared with it. Earlier ones wait behind
+  // this when many hosts come at once: taken for news they would take slots away that the host serves.
+  know.tablesUpTo(mirror.revision);
   const tables = [...(mirror.tablesOf.get(host) ?? [])];
   const views = tables.flatMap((key) => mirror.tables.get(key) ?? []);
   for (const view of views) know.hold(subnetKey(view.value.vni, view.value.subnet), view);
