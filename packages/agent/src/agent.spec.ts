@@ -501,6 +501,13 @@ test('a tap is made in the host, without an address', async () => {
   expect((await host.map('endpoints'))[0]?.value.flags).toBe(0);
   await session.send([endpointDeletion('10.0.1.7', 11)]);
   expect(await host.exec('ip', '-o', 'link')).not.toContain('vm0');
+  // The name of the underlay's interface.
+  const taken = { kind: { oneofKind: 'tap' as const, tap: { name: 'eth0' } } };
+  const refused = (await session.send([endpointChange({ attachment: taken }, 12)])).failures;
+  const message = 'the host has an interface eth0 that is no tap of ours';
+  expect(refused).toMatchObject([{ generation: 12, reason: 'INTERFACE_EXISTS', message }]);
+  await session.send([endpointDeletion('10.0.1.7', 13)]);
+  expect(await host.exec('ip', '-o', 'link')).toContain('eth0');
 });
 
 test('a bouncer has mappings and holdings, and says what it would answer', async () => {

@@ -179,12 +179,16 @@ export const openInterfaces = (
     });
   };
 
+  /** The kernel calls a tap that has the name of another kind of interface an invalid argument. */
+  const isNoTap = async (error: unknown, place: Place): Promise<boolean> =>
+    place.kind === 'tap' && isKernelError(error, 'EINVAL') && (await getLink({ name: place.name })) !== undefined;
+
   const make = async (own: OwnEndpoint, subnet: SubnetFacts, place: Place): Promise<InterfaceFacts> => {
     const attempt = () => (place.kind === 'tap' ? makeTap(own, place.name) : makeVeth(own, subnet, place));
     try {
       return await attempt();
     } catch (error) {
-      if (!isKernelError(error, 'EEXIST')) throw error;
+      if (!isKernelError(error, 'EEXIST') && !(await isNoTap(error, place))) throw error;
     }
     await clear(own, place);
     return attempt();
