@@ -62,8 +62,11 @@ export const unplacedDividers = (vni: number): SlotTable => ({
 /** Whether the cluster has a host that may own slots. */
 export const canPlace = (context: Context): boolean => placeHosts(context).some(({ eligible }) => eligible);
 
+/** They are compared in one txn with a subnet's own owners, and etcd takes 128 comparisons. The leader brings the others. */
+const first_dividers = 32;
+
 /** With fewer hosts than were wished for, as many as there are: a VPC without a divider reaches nothing. */
 export const placeFirstDividers = (context: Context, options: DividersOptions): SlotTable => {
   const eligible = placeHosts(context).filter((host) => host.eligible).length;
-  return placeDividers(context, { ...options, dividers: Math.min(options.dividers, eligible) });
+  return placeDividers(context, { ...options, dividers: Math.min(options.dividers, eligible, first_dividers) });
 };
