@@ -129,6 +129,7 @@ export type ParsedKey =
     }
   | { readonly kind: 'slots'; readonly vni: number; readonly subnet: number }
   | { readonly kind: 'service'; readonly vni: number; readonly subnet: number; readonly name: string }
+  | { readonly kind: 'service-address'; readonly vni: number; readonly subnet: number; readonly ip: string }
   | { readonly kind: 'host'; readonly name: string }
   | { readonly kind: 'held'; readonly vni: number; readonly subnet: number; readonly ip: string }
   | { readonly kind: 'move'; readonly vni: number; readonly subnet: number; readonly ip: string }
@@ -157,6 +158,8 @@ export const parseKey = (path: string): ParsedKey => {
       return { kind: 'slots', vni: Number(a), subnet: Number(b) };
     case 'services':
       return { kind: 'service', vni: Number(a), subnet: Number(b), name: c };
+    case 'service-addresses':
+      return { kind: 'service-address', vni: Number(a), subnet: Number(b), ip: c };
     case 'hosts':
       return { kind: 'host', name: a };
     case 'held':

@@ -77,7 +77,8 @@ export const startRelay = (context: Context): Relay => {
     for (const { path, value, revision } of batch.events) {
       const key = parseKey(path);
       if (key.kind === 'session') replaced(key.host, revision);
-      else if (key.kind === 'endpoint' && value === undefined) context.recent.add(`${key.vni}/${key.subnet}/${key.ip}`);
+      else if ((key.kind === 'endpoint' || key.kind === 'service-address') && value === undefined)
+        context.recent.add(`${key.vni}/${key.subnet}/${key.ip}`);
     }
     mirror.changed.raise();
   };
