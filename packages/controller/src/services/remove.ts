@@ -16,7 +16,7 @@ import { semaphore } from '../support/semaphore';
 import { bucketsOf } from './backends';
 import { confirmHolders } from './confirm';
 import { findService, shownService } from './find';
-import { removal, replacement } from './write';
+import { type Change, combined, packed, removal, replacement } from './write';
 
 const attempts = 20;
 const concurrent = 16;
@@ -46,33 +46,54 @@ const remove = async ({ store, metrics }: Context, entry: Stored<Service>): Prom
 
 /** All services of a VPC, or of one of its subnets: those of a cascade. What comes meanwhile is left. */
 export const removeServices = async (context: Context, vni: number, subnet: number | undefined, call: Call) => {
-  const gate = semaphore(concurrent);
   for (;;) {
     const { entries } = await context.store.range(prefixes.services(vni, subnet), { limit: page });
     if (entries.length === 0) return;
     if (context.closing.aborted || performance.now() > call.deadline_ms) throw contended(nameOf(entries[0]?.value));
-    const removed = await Promise.all(
-      entries.map((entry) => gate(async () => ({ value: entry.value, revision: await remove(context, entry) }))),
-    );
-    await confirmEach(context, removed, call, 'is removed');
+    const changes = entries.map((entry) => ({ service: entry.value, ...removal(entry) }));
+    const removed = await writeAll(context, changes);
+    await confirmEach(context, removed.written, call, 'is removed');
   }
 };
 
 const nameOf = (service: Service | undefined): string =>
   objectName.service(service?.vpc ?? '', service?.subnet ?? '', service?.name ?? '');
 
+interface ServiceChange extends Change {
+  /** As it is then, or was. */
+  readonly service: Service;
+}
+
+/** Many changes in few txns: one that somebody else forestalled fails with those beside it. */
+const writeAll = async ({ store, metrics }: Context, changes: readonly ServiceChange[]) => {
+  const gate = semaphore(concurrent);
+  const written: Stored<Service>[] = [];
+  let failed = 0;
+  const write = async (pack: readonly ServiceChange[]): Promise<void> => {
+    const { compares, operations } = combined(pack);
+    const result = await store.txn(compares, operations);
+    if (result.succeeded) {
+      written.push(...pack.map(({ service }) => ({ value: service, revision: result.revision })));
+    } else {
+      metrics.retries.inc();
+      failed += pack.length;
+    }
+  };
+  await Promise.all(packed(changes).map((pack) => gate(() => write(pack))));
+  return { written, failed };
+};
+
 /** Of the services of each subnet it is enough to wait for the last change. */
 const confirmEach = async (
   context: Context,
-  changed: readonly { readonly value: Service; readonly revision: number | undefined }[],
+  changed: readonly Stored<Service>[],
   call: Call,
   what: string,
 ): Promise<void> => {
   const last = new Map<number, Stored<Service>>();
-  for (const { value, revision } of changed) {
-    const before = last.get(value.subnetNumber);
-    if (revision === undefined || (before?.revision ?? 0) > revision) continue;
-    last.set(value.subnetNumber, { value, revision });
+  for (const service of changed) {
+    const { subnetNumber } = service.value;
+    if ((last.get(subnetNumber)?.revision ?? 0) < service.revision) last.set(subnetNumber, service);
   }
   await Promise.all([...last.values()].map((service) => confirmHolders(context, service, call, what)));
 };
@@ -82,30 +103,28 @@ const confirmEach = async (
  * it. An endpoint is deleted only while no service has it.
  */
 export const leaveServices = async (context: Context, endpoint: Endpoint, call: Call): Promise<void> => {
+  const { store } = context;
   const { vni, subnetNumber, ip, ip6 } = endpoint;
-  const gate = semaphore(concurrent);
   const own = [ip, ip6].filter((text) => text !== '').map((text) => addressHex(parseAddress(text)));
-  for (const address of own) {
-    const { entries } = await context.store.range(prefixes.backends(vni, subnetNumber, address));
-    const changed = await Promise.all(entries.map((index) => gate(() => leave(context, index, endpoint))));
-    await confirmEach(context, changed.flat(), call, 'has a backend less');
+  const changed: Stored<Service>[] = [];
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const pages = await Promise.all(own.map((address) => store.range(prefixes.backends(vni, subnetNumber, address))));
+    const indexes = pages.flatMap(({ entries }) => entries.map(({ value }) => value));
+    const services = await store.getMany(indexes.map((one) => keys.service(vni, one.subnetNumber, one.name)));
+    const changes = services.flatMap((entry) => (entry === undefined ? [] : without(entry, endpoint)));
+    const { written, failed } = await writeAll(context, changes);
+    changed.push(...written);
+    if (failed === 0) return confirmEach(context, changed, call, 'has a backend less');
   }
+  throw contended(objectName.endpoint(endpoint.vpc, endpoint.subnet, endpoint.name));
 };
 
-const leave = async ({ store, metrics }: Context, index: Entry<Service>, endpoint: Endpoint) => {
-  const { vni, subnetNumber, name } = index.value;
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
-    const entry = await store.get(keys.service(vni, subnetNumber, name));
-    if (entry === undefined) return [];
-    const backends = entry.value.backends.filter(
-      (backend) => backend.subnetNumber !== endpoint.subnetNumber || ![endpoint.ip, endpoint.ip6].includes(backend.ip),
-    );
-    if (backends.length === entry.value.backends.length) return [];
-    const after = { ...entry.value, backends, buckets: bucketsOf(backends, entry.value.buckets) };
-    const { compares, operations } = replacement(entry, after, []);
-    const result = await store.txn(compares, operations);
-    if (result.succeeded) return [{ value: after, revision: result.revision }];
-    metrics.retries.inc();
-  }
-  throw contended(nameOf(index.value));
+const without = (entry: Entry<Service>, endpoint: Endpoint): readonly ServiceChange[] => {
+  const { value } = entry;
+  const backends = value.backends.filter(
+    ({ subnetNumber, ip }) => subnetNumber !== endpoint.subnetNumber || ![endpoint.ip, endpoint.ip6].includes(ip),
+  );
+  if (backends.length === value.backends.length) return [];
+  const service = { ...value, backends, buckets: bucketsOf(backends, value.buckets) };
+  return [{ service, ...replacement(entry, service, []) }];
 };

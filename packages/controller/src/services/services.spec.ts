@@ -225,6 +225,17 @@ describe('services', () => {
     expect((await cluster.api.call('getService', { ...shop, name: 'store' })).backends).toHaveLength(1);
   });
 
+  it('lose a backend that many of them have, while others change them', async () => {
+    const names = Array.from({ length: 90 }, (_, n) => `s${n}`);
+    await Promise.all(names.map((name) => create({ name, backends: backends('a', 'b') })));
+    const left = cluster.api.call('deleteEndpoint', endpoint('a'));
+    for (const name of names.slice(0, 10)) await update({ name, backends: backends('b', 'c') });
+    await left;
+    const { services } = await cluster.api.call('listServices', { vpc: 'acme' });
+    expect(services).toHaveLength(names.length);
+    for (const service of services) expect(service.backends.map(({ endpoint: name }) => name)).not.toContain('a');
+  });
+
   it('never get a backend that goes at the same time', async () => {
     for (let round = 0; round < 8; round += 1) {
       const name = `x${round}`;

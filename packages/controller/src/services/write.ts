@@ -2,6 +2,7 @@ import { addressHex, parseAddress, Service } from '@megrez/model';
 import { slotOf } from '@megrez/ring';
 import { type Compare, keys, type Operation } from '@megrez/store';
 import type { Stored } from '../mirror';
+import { txn_limit } from '../provisioning/endpoint-write';
 import type { SubnetView } from '../provisioning/lookup';
 import { backendKeys } from './backends';
 
@@ -10,6 +11,27 @@ export interface Change {
   readonly compares: readonly Compare[];
   readonly operations: readonly Operation[];
 }
+
+/** Changes of different services in as few txns as etcd's limit allows. */
+export const packed = <T extends Change>(changes: readonly T[]): readonly (readonly T[])[] => {
+  const packs: T[][] = [];
+  let room = { compares: 0, operations: 0 };
+  for (const change of changes) {
+    const { compares, operations } = change;
+    if (room.compares < compares.length || room.operations < operations.length) {
+      packs.push([]);
+      room = { compares: txn_limit, operations: txn_limit };
+    }
+    packs.at(-1)?.push(change);
+    room = { compares: room.compares - compares.length, operations: room.operations - operations.length };
+  }
+  return packs;
+};
+
+export const combined = (pack: readonly Change[]): Change => ({
+  compares: pack.flatMap(({ compares }) => compares),
+  operations: pack.flatMap(({ operations }) => operations),
+});
 
 export interface ServiceKeys {
   readonly service: ReturnType<typeof keys.service>;
