@@ -53,12 +53,21 @@ async function main(): Promise<number> {
   }
   const { seed, minutes, rounds } = wanted;
   const interrupt = new AbortController();
-  // The round under way ends, and everything is taken down.
+  // The round under way ends before everything is taken down.
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => interrupt.abort());
   }
   print(`seed ${seed}`);
-  const report = await chaos({ seed, duration_ms: minutes * 60_000, rounds, say: print, signal: interrupt.signal });
+  let report: Report;
+  try {
+    report = await chaos({ seed, duration_ms: minutes * 60_000, rounds, say: print, signal: interrupt.signal });
+  } catch (error) {
+    if (!interrupt.signal.aborted) {
+      throw error;
+    }
+    process.stderr.write('interrupted; nothing is left\n');
+    return 130;
+  }
   printAccount(report);
   print(
     report.faults.length === 0 ? 'All whole.' : `Again with: npm run chaos -- --seed ${seed} --rounds ${report.rounds}`,

@@ -313,6 +313,8 @@ async function run(cluster: TestCluster, clients: readonly Client[], options: Ch
   if (broken !== undefined) {
     throw broken;
   }
+  // Ctrl-C reaches the traffic too: there is nothing to account for.
+  signal?.throwIfAborted();
   tell('the last round is over');
   const moved = await account.finish();
   const outcome = await traffic.finish();
