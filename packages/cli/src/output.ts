@@ -21,7 +21,7 @@ const toJson = <T>(type: Jsonable<T>, message: T): unknown => type.toJson(messag
 /** For machines: proto JSON (lowerCamelCase, 64-bit numbers as strings), every field of ours present. */
 export const printData = async (io: Io, format: Format, data: unknown): Promise<void> => {
   if (format === 'yaml') {
-    const { stringify } = await import('yaml');
+    const { stringify } = await import('./yaml');
     io.stdout(stringify(data));
   } else io.stdout(`${JSON.stringify(data, undefined, 2)}\n`);
 };

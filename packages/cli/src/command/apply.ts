@@ -39,7 +39,7 @@ export const apply = (program: Command, io: Io): void => {
         command,
         io,
         async (session) => {
-          const { parseAllDocuments } = await import('yaml');
+          const { parseAllDocuments } = await import('../yaml');
           const text = await readFile(flags.file === '-' ? '/dev/stdin' : flags.file, 'utf8');
           const documents = parseAllDocuments(text).map((document) => {
             for (const error of document.errors) throw error;
