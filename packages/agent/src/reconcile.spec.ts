@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { openReconciler } from './reconcile';
 import { openRows } from './rows';
+import { emptyMarks, forgetUnnamed } from './snapshot';
 import { endpointChange, endpointDeletion, subnetChange, tableChange, vpcChange } from './testing/intent';
 import { openTombstones } from './tombstones';
 
@@ -70,6 +71,8 @@ const recorded = async () => {
     log,
   );
   return {
+    reconciler,
+    holdings: () => contents.get('holdings')?.size ?? 0,
     apply: async (changes: readonly Change[]): Promise<readonly string[]> => {
       steps = [];
       reconciler.mark(changes);
@@ -165,4 +168,28 @@ test('an endpoint that leaves is not found any more before it cannot answer any 
     ]);
     expect(steps[5]).toBe('remove interface');
   }
+});
+
+test('a slot that a snapshot named which was cut short is not held by the next one', async () => {
+  const { apply, reconciler, holdings } = await recorded();
+  reconciler.holdBack();
+  await apply([vpcChange(), subnetChange(), tableChange(self)]);
+  // The session ended; by the next one the table is nothing to this host any more.
+  reconciler.holdBack();
+  forgetUnnamed(reconciler.known, emptyMarks());
+  await reconciler.apply();
+  reconciler.release();
+  expect(holdings()).toBe(0);
+});
+
+test('a slot that two snapshots name is held when the second is complete', async () => {
+  const { apply, reconciler, holdings } = await recorded();
+  const table = [vpcChange(), subnetChange(), tableChange(self)];
+  reconciler.holdBack();
+  await apply(table);
+  reconciler.holdBack();
+  await apply(table);
+  expect(holdings()).toBe(0);
+  reconciler.release();
+  expect(holdings()).toBe(256);
 });

@@ -390,7 +390,8 @@ export const openReconciler = (
       return failures;
     },
     holdBack: () => {
-      late ??= new Map();
+      // What a snapshot that was cut short held back, this one says again, or does not.
+      late = new Map();
     },
     release: () => {
       for (const id of failed.keys()) if (!known.endpoints.has(id)) failed.delete(id);
