@@ -3,7 +3,7 @@ import { Affinity, type Endpoint, Refusal, type Service } from '@megrez/model';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createEndpoint, createSubnet, createVpc, type TestCluster, up } from './harness/cluster';
 import { capture, ethernet, inject, ipPacket, isGeneve } from './harness/frames';
-import { countedSince, counters, dropsOf } from './harness/observe';
+import { countedSince, counters, dropsOf, dump, rows } from './harness/observe';
 import { type Answers, ask, clean, connections, createService, nameOf, serve, setBackends } from './harness/services';
 import { allOf, ping, reaches, stream } from './harness/traffic';
 
@@ -279,4 +279,20 @@ describe.each(vpcs)('%s', (vpc) => {
     const { by } = await ask(cluster, web.c3, 'tcp', brief, 80, { patience_ms: 1500 });
     expect(by).toEqual({});
   });
+});
+
+test('nothing of them is left', async () => {
+  const maps = ['services', 'service_ports', 'backends'] as const;
+  const count = async (host: string) => Promise.all(maps.map(async (map) => (await rows(cluster, host, map)).length));
+  for (const n of await count('h3')) {
+    expect(n).toBeGreaterThan(0);
+  }
+  for (const vpc of vpcs) {
+    await cluster.api.deleteVpc({ name: vpc, cascade: true });
+  }
+  for (const host of hosts) {
+    expect(await count(host)).toEqual([0, 0, 0]);
+  }
+  const keys = [...(await dump(cluster)).keys()];
+  expect(keys.filter((key) => /\/(services|service-addresses|backends)\//.test(key))).toEqual([]);
 });

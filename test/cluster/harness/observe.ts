@@ -70,6 +70,9 @@ export const agentMaps = [
   'routes',
   'slots',
   'holdings',
+  'services',
+  'service_ports',
+  'backends',
   'budgets',
   'traffic',
 ] as const;
