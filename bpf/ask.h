@@ -49,15 +49,19 @@ static __always_inline void fill_ask(struct path_option *option, const struct co
  * The slot row that knows most: of the address's subnet, or of the VPC's dividers. `deny`: a holder of the slot may call
  * the address unknown, for a divider does not know what is in a subnet.
  */
-static __always_inline struct slot_owners *owners_of(const struct port *port, const struct outgoing *out,
+static __always_inline struct slot_owners *owners_of(const struct port *port, struct outgoing *out,
 						     struct slot_key *key, bool *deny)
 {
 	struct slot_owners *owners = NULL;
 
 	key->subnet = out->routed ? route_of(&out->about) : port->subnet;
+	key->slot = slot_of(out->about.vni, &out->about.ip);
+	/* Any bouncer knows a service, and its flows are spread over all of them; one that does not knows that it is gone. */
+	if (out->service && bpf_map_lookup_elem(&holdings, key))
+		out->service = false;
 	*deny = !out->service;
-	/* Any bouncer knows a service: its flows are spread over all of them. */
-	key->slot = out->service ? out->spread % SLOT_COUNT : slot_of(out->about.vni, &out->about.ip);
+	if (out->service)
+		key->slot = out->spread % SLOT_COUNT;
 	if (key->subnet)
 		owners = bpf_map_lookup_elem(&slots, key);
 	if (owners || !out->routed)
@@ -101,15 +105,18 @@ __noinline int find_owner(struct __sk_buff *skb, const struct config *config, co
 	struct mapping *mapping;
 	struct slot_key key = {};
 	struct path *known = known_path();
-	bool deny;
+	bool deny, doubtful;
 	int verdict;
 
 	if (!config || !port || !out || !known)
 		return VERDICT_KERNEL;
 	key.vni = out->about.vni;
 	mapping = bpf_map_lookup_elem(&mappings, &out->about);
-	if (mapping) {
-		verdict = path_told(config, &out->about, mapping, TOLD_CHECKED, out->now);
+	/* A path that its host called gone was this row's own word: the other owner may know better. */
+	doubtful = mapping && path_read(&out->about, known) && known->state == PATH_ASKED &&
+		   known->generation >= mapping->generation;
+	if (mapping && !doubtful) {
+		verdict = path_told(config, &out->about, mapping, TOLD_CHECKED | TOLD_BY_OWNER, out->now);
 		if (verdict != CONTINUE)
 			return verdict;
 		return path_read(&out->about, known) ? KNOWN : VERDICT_KERNEL;
@@ -119,7 +126,7 @@ __noinline int find_owner(struct __sk_buff *skb, const struct config *config, co
 	owners = owners_of(port, out, &key, &deny);
 	if (!owners)
 		return VERDICT_NO_OWNER;
-	if (deny && may_deny(&key, out->now))
+	if (deny && !mapping && may_deny(&key, out->now))
 		return VERDICT_UNKNOWN_ADDRESS;
 	/* Before anything is remembered: a scan must not push out the paths of others. */
 	if (!budget_allows(config, skb->ifindex, out->now))

@@ -13,7 +13,8 @@
 
 /* The kernel says so when the packet was in a tunnel before and its marks survived a veth. */
 #define EALREADY 114
-/* Of bpf_skb_adjust_room since 6.3: what comes out is IPv6. Older headers do not have the name. */
+/* Of bpf_skb_adjust_room since 6.3: what comes out is of this family. Older headers do not have the names. */
+#define ADJ_ROOM_DECAP_L3_IPV4 (1ULL << 7)
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
 
 /* Flows keep their order when the underlay spreads them by this port. */
@@ -124,15 +125,22 @@ struct encap {
 	__u8 tos;
 };
 
-static __always_inline int make_room(struct __sk_buff *skb, __u32 bytes)
+__noinline int make_room(struct __sk_buff *skb, __u32 bytes, __u32 protocol)
 {
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
 		      BPF_F_ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr));
 	int failed = bpf_skb_adjust_room(skb, bytes, BPF_ADJ_ROOM_MAC, flags);
 
-	if (failed == -EALREADY)
-		failed = bpf_skb_adjust_room(skb, bytes, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
-	return failed;
+	if (failed != -EALREADY)
+		return failed;
+	if (protocol != bpf_htons(ETH_P_IPV6))
+		return bpf_skb_adjust_room(skb, bytes, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+	/* Only those flags, or taking room away, make the packet one of IPv4. */
+	failed = bpf_skb_adjust_room(skb, bytes + sizeof(struct iphdr), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+	if (failed)
+		return failed;
+	return bpf_skb_adjust_room(skb, -(__s32)sizeof(struct iphdr), BPF_ADJ_ROOM_MAC,
+				   BPF_F_ADJ_ROOM_FIXED_GSO | ADJ_ROOM_DECAP_L3_IPV4);
 }
 
 static __always_inline void fill_inner(struct ethhdr *eth, const struct encap *encap)
@@ -162,7 +170,7 @@ static __always_inline enum verdict encap_direct(struct __sk_buff *skb, const st
 	outer.udp = outer_udp(encap->source_port, length - sizeof(struct iphdr));
 	fill_geneve(&outer.geneve, encap->vni, 0);
 	fill_inner(&outer.inner, encap);
-	if (make_room(skb, sizeof(outer)) || bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &outer, sizeof(outer), 0))
+	if (make_room(skb, sizeof(outer), encap->protocol) || bpf_skb_store_bytes(skb, sizeof(struct ethhdr), &outer, sizeof(outer), 0))
 		return VERDICT_KERNEL;
 	*action = redirect_to(encap->config, encap->host);
 	return CONTINUE;
@@ -178,7 +186,7 @@ static __always_inline enum verdict encap_path(struct __sk_buff *skb, const stru
 	outer->udp = outer_udp(encap->source_port, length - sizeof(struct iphdr));
 	fill_geneve(&outer->geneve, encap->vni, sizeof(outer->path));
 	fill_inner(&outer->inner, encap);
-	if (make_room(skb, sizeof(*outer)) || bpf_skb_store_bytes(skb, sizeof(struct ethhdr), outer, sizeof(*outer), 0))
+	if (make_room(skb, sizeof(*outer), encap->protocol) || bpf_skb_store_bytes(skb, sizeof(struct ethhdr), outer, sizeof(*outer), 0))
 		return VERDICT_KERNEL;
 	*action = redirect_to(encap->config, encap->host);
 	return CONTINUE;

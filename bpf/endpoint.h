@@ -120,7 +120,7 @@ __noinline int ask_arp(struct __sk_buff *skb, const struct config *config, const
 	if (arp->sender == 0)
 		arp->sender = address_to_ip4(&port->ip4.ip);
 	fill_ask(&outer.path, config, out);
-	verdict = encap_arp(skb, config, port->vni, &out->owner.host, &outer, &out->action);
+	verdict = encap_arp(skb, config, out->about.vni, &out->owner.host, &outer, &out->action);
 	if (verdict != CONTINUE)
 		return verdict;
 	if (!address_is_zero(&out->owner.suspect))
@@ -132,6 +132,9 @@ __noinline int ask_arp(struct __sk_buff *skb, const struct config *config, const
 static __always_inline bool may_answer(const struct config *config, const struct path *known, __u64 now)
 {
 	if (elapsed(known->told_at, now) >= config->hard_lease_ns)
+		return false;
+	/* An endpoint that was here would have answered itself. */
+	if (known->state == PATH_TOLD && address_equal(&known->host, &config->self))
 		return false;
 	/* A service that was learned of by data has no link-layer address yet. */
 	return known->state == PATH_TOLD || (known->state == PATH_SERVICE && known->mac[0]);
@@ -242,6 +245,9 @@ __noinline int send_asking(struct __sk_buff *skb, const struct config *config, c
 	case KNOWN:
 		return send_direct(skb, config, port, out);
 	case SERVED:
+		/* Pinned here or asked for elsewhere: a flow costs its endpoint the same. */
+		if (!budget_allows(config, skb->ifindex, out->now))
+			return VERDICT_ASK_BUDGET;
 		verdict = serve_here(skb, port, out);
 		if (verdict != CONTINUE)
 			return verdict;
@@ -255,12 +261,12 @@ __noinline int send_asking(struct __sk_buff *skb, const struct config *config, c
 }
 
 /* Of the path's host; packets that the wire will cut up ask nothing, a smaller one will come along. */
-static __always_inline enum life path_life(struct __sk_buff *skb, const struct config *config,
-					   const struct path *known, struct path *path, __u64 now)
+static __always_inline enum life path_life(struct __sk_buff *skb, const struct path *known, struct path *path,
+					   __u64 now)
 {
 	enum life life;
 
-	if (elapsed(known->live_at, now) < PROBE_NS || skb->gso_size || address_equal(&known->host, &config->self))
+	if (elapsed(known->live_at, now) < PROBE_NS || skb->gso_size)
 		return LIFE_ALIVE;
 	life = host_life(&known->host, now);
 	if (life == LIFE_ALIVE)
@@ -298,7 +304,7 @@ static __always_inline enum verdict send_known(struct __sk_buff *skb, const stru
 					       const struct port *port, struct outgoing *out,
 					       const struct path *known, struct path *path)
 {
-	enum life life = path_life(skb, config, known, path, out->now);
+	enum life life = path_life(skb, known, path, out->now);
 
 	if (check_due(skb, config, known, life, out->now)) {
 		int verdict = find_owner(skb, config, port, out);
@@ -365,7 +371,8 @@ static __noinline enum verdict endpoint_ip(struct __sk_buff *skb, const struct c
 	age = elapsed(known->told_at, out->now);
 	if (known->state == PATH_NONE && age < config->negative_ns)
 		return unreachable(skb, port, out);
-	if (known->state != PATH_TOLD || age >= config->hard_lease_ns)
+	/* Nor one that leads here, where the endpoint is not. */
+	if (known->state != PATH_TOLD || age >= config->hard_lease_ns || address_equal(&known->host, &config->self))
 		return send_asking(skb, config, port, out);
 	return send_known(skb, config, port, out, known, path);
 }

@@ -111,7 +111,7 @@ static __always_inline __u32 load_quote(struct __sk_buff *skb, __u8 *quote)
 static __always_inline bool make_error_room(struct __sk_buff *skb, const __u8 *quote, __u32 quoted)
 {
 	if (quoted == QUOTE_MAX && skb->len >= sizeof(struct ethhdr) + ERROR_ROOM + QUOTE_MAX)
-		return !bpf_skb_store_bytes(skb, sizeof(struct ethhdr) + ERROR_ROOM, quote, QUOTE_MAX, 0);
+		return !bpf_skb_store_bytes(skb, sizeof(struct ethhdr) + ERROR_ROOM, quote, QUOTE_MAX, BPF_F_RECOMPUTE_CSUM);
 	return !bpf_skb_adjust_room(skb, ERROR_ROOM, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
 }
 
@@ -144,8 +144,8 @@ __noinline int error_ip4(struct __sk_buff *skb, const struct port *port, const s
 	ip.saddr = address_to_ip4(&port->ip4.gateway);
 	ip.daddr = address_to_ip4(&port->ip4.ip);
 	ip.check = ip4_checksum(&ip);
-	if (!make_error_room(skb, quote->bytes, quoted) || bpf_skb_store_bytes(skb, sizeof(*eth), &ip, sizeof(ip), 0) ||
-	    bpf_skb_store_bytes(skb, sizeof(*eth) + sizeof(ip), &icmp, sizeof(icmp), 0))
+	if (!make_error_room(skb, quote->bytes, quoted) || bpf_skb_store_bytes(skb, sizeof(*eth), &ip, sizeof(ip), BPF_F_RECOMPUTE_CSUM) ||
+	    bpf_skb_store_bytes(skb, sizeof(*eth) + sizeof(ip), &icmp, sizeof(icmp), BPF_F_RECOMPUTE_CSUM))
 		return VERDICT_KERNEL;
 	view = view_of_skb(skb);
 	eth = at(&view, 0, sizeof(*eth));
@@ -209,10 +209,11 @@ __noinline int error_ip6(struct __sk_buff *skb, const struct port *port, const s
 	head.icmp.checksum = fold(sum);
 	/* As with IPv4, a packet that is long enough keeps its length. */
 	roomy = quoted == QUOTE6_MAX && skb->len >= sizeof(*eth) + sizeof(head) + QUOTE6_MAX;
-	if (roomy ? bpf_skb_store_bytes(skb, sizeof(*eth) + sizeof(head), quote->bytes, QUOTE6_MAX, 0) :
+	if (roomy ? bpf_skb_store_bytes(skb, sizeof(*eth) + sizeof(head), quote->bytes, QUOTE6_MAX,
+					  BPF_F_RECOMPUTE_CSUM) :
 		    bpf_skb_adjust_room(skb, sizeof(head), BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
 		return VERDICT_KERNEL;
-	if (bpf_skb_store_bytes(skb, sizeof(*eth), &head, sizeof(head), 0))
+	if (bpf_skb_store_bytes(skb, sizeof(*eth), &head, sizeof(head), BPF_F_RECOMPUTE_CSUM))
 		return VERDICT_KERNEL;
 	view = view_of_skb(skb);
 	eth = at(&view, 0, sizeof(*eth));

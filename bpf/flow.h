@@ -292,6 +292,50 @@ __noinline int flow_close(const struct flow_key *key)
 	return CONTINUE;
 }
 
+/* The flow that an error quotes as it left here has no way to go: both of its rows are made to end now. */
+__noinline int flow_end(struct __sk_buff *skb, __u32 vni)
+{
+	struct flow_key key = { .vni = vni }, other = {};
+	struct flow *flow;
+
+	if (flow_of(skb, sizeof(struct ethhdr) + ERROR_ROOM, &key) != CONTINUE)
+		return CONTINUE;
+	/* What was sent, translated, is the answer's name read backwards. */
+	other.vni = vni;
+	other.source = key.destination;
+	other.destination = key.source;
+	other.source_port = key.destination_port;
+	other.destination_port = key.source_port;
+	other.protocol = key.protocol;
+	flow = flow_find(&other);
+	if (!flow)
+		return CONTINUE;
+	flow->seen_at = 0;
+	flow_key_back(&other, flow, &key);
+	flow = flow_find(&key);
+	if (flow)
+		flow->seen_at = 0;
+	return CONTINUE;
+}
+
+/* Now and then (2^33 ns) one direction keeps the other alive: who only receives, or only sends, has a flow all the same. */
+__noinline int flow_seen(const struct flow_key *key, __u64 now)
+{
+	struct flow_key other = {};
+	struct flow *flow;
+
+	if (!key)
+		return CONTINUE;
+	flow = flow_find(key);
+	if (!flow)
+		return CONTINUE;
+	flow_key_back(key, flow, &other);
+	flow = flow_find(&other);
+	if (flow)
+		flow->seen_at = now;
+	return CONTINUE;
+}
+
 /* No verdict: the packet was about a flow, and is translated. */
 #define TRANSLATED (VERDICT_COUNT + 3)
 
@@ -312,7 +356,7 @@ __noinline int translate_error(struct __sk_buff *skb, __u32 vni)
 	__be32 source, destination;
 	struct ports ports;
 	struct flow *flow;
-	__be16 sum;
+	__u32 sum;
 
 	if (bpf_skb_load_bytes(skb, sizeof(struct ethhdr), &head, sizeof(head)))
 		return CONTINUE;
@@ -369,6 +413,8 @@ __noinline int translate_back(struct __sk_buff *skb, __u32 vni, __u64 now)
 	flow = flow_find(&key);
 	if (!flow || !flow_lives(flow, key.protocol, now))
 		return CONTINUE;
+	if ((flow->seen_at ^ now) >> 33)
+		flow_seen(&key, now);
 	flow->seen_at = now;
 	verdict = translate(skb, flow);
 	if (verdict != CONTINUE || key.protocol != IPPROTO_TCP)
@@ -390,6 +436,21 @@ static __always_inline int undo(struct __sk_buff *skb, __u32 ifindex, __u32 vni,
 	if (verdict == VERDICT_SERVICE_PROTOCOL)
 		verdict = translate_error(skb, vni);
 	return verdict == TRANSLATED ? CONTINUE : verdict;
+}
+
+/*
+ * The verdict of an error to the endpoint at `ifindex`, about a packet that was translated already: it has to name what
+ * the endpoint sent, and its flow needs another backend.
+ */
+__noinline int undo_error(struct __sk_buff *skb, __u32 ifindex, __u32 vni, int verdict)
+{
+	int translated;
+
+	if (verdict != VERDICT_UNREACHABLE || !has_flows(ifindex))
+		return verdict;
+	flow_end(skb, vni);
+	translated = translate_error(skb, vni);
+	return translated == CONTINUE || translated == TRANSLATED ? verdict : translated;
 }
 
 /* The packet sets out again, and finds the flow's translation. */

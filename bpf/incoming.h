@@ -13,6 +13,7 @@ struct incoming {
 	struct tunnel tunnel;
 	struct frame frame;
 	struct endpoint_key about; /* whom the inner frame is for */
+	__u32 sender; /* interface of the endpoint that is told of an error */
 };
 
 #endif

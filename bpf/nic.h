@@ -48,18 +48,6 @@ static __always_inline bool notice_in_place(struct incoming *in, const struct qu
 	return readdress(&view, in->config, &question->asker);
 }
 
-/*
- * The asker is the neighbour the packet came from: send it a clone of the packet, made into the notice, and deliver
- * the packet itself, which loses the outer headers anyway.
- */
-static __always_inline enum verdict deliver_telling(struct incoming *in, const struct question *question,
-						    const struct endpoint *endpoint)
-{
-	if (!notice_in_place(in, question, endpoint) || bpf_clone_redirect(in->skb, in->skb->ifindex, 0))
-		return deliver(in, endpoint, VERDICT_DELIVERED);
-	return deliver(in, endpoint, VERDICT_DELIVERED_TOLD);
-}
-
 /* The packet, decapsulated and with a clone of it delivered, goes back as the notice. */
 static __noinline enum verdict send_notice(struct incoming *in, const struct question *question,
 					   const struct endpoint *endpoint)
@@ -77,6 +65,7 @@ static __noinline enum verdict send_notice(struct incoming *in, const struct que
 	mac_copy(encap.destination_mac, endpoint->mac);
 	mac_copy(encap.source_mac, in->frame.source_mac);
 	fill_path(&outer.path, OP_TELL);
+	outer.path.hops = 1; /* not asked directly: an owner did its part */
 	outer.path.cookie = question->cookie;
 	outer.path.generation = bpf_cpu_to_be64(endpoint->generation);
 	outer.path.host = address_to_ip4(&in->config->self);
@@ -233,11 +222,18 @@ static __noinline enum verdict asked(struct incoming *in, const struct path_opti
 		return asked_elsewhere(in, &question);
 	if (!endpoint->ifindex)
 		return VERDICT_NOT_HERE;
-	if (!notice_due(&question.asker, &question.about, in->now))
-		return deliver(in, endpoint, VERDICT_DELIVERED);
-	if (question.hops)
-		return deliver_passed_on(in, &question, endpoint);
-	return deliver_telling(in, &question, endpoint);
+	verdict = VERDICT_DELIVERED;
+	if (notice_due(&question.asker, &question.about, in->now)) {
+		if (question.hops)
+			return deliver_passed_on(in, &question, endpoint);
+		/*
+		 * The asker is the neighbour the packet came from: it gets a clone of the packet, made into the notice, and the
+		 * packet itself, which loses the outer headers anyway, is delivered.
+		 */
+		if (notice_in_place(in, &question, endpoint) && !bpf_clone_redirect(in->skb, in->skb->ifindex, 0))
+			verdict = VERDICT_DELIVERED_TOLD;
+	}
+	return deliver(in, endpoint, verdict);
 }
 
 /* The interface of the endpoint that sent the packet which came back; 0: it is gone. */
@@ -262,8 +258,10 @@ static __noinline enum verdict tell_sender(struct incoming *in, __u32 ifindex, c
 	if (!port)
 		return error->refused;
 	verdict = decap(in->skb, &in->tunnel, &in->frame, port->mac);
-	return verdict == CONTINUE ? tell_error(in->skb, port, ifindex, in->frame.protocol, in->now, error,
-						       &in->action) : verdict;
+	if (verdict == CONTINUE)
+		verdict = tell_error(in->skb, port, ifindex, in->frame.protocol, in->now, error, &in->action);
+	in->sender = ifindex;
+	return verdict;
 }
 
 /* There is no such address: the endpoint that sent the packet is told so. */
@@ -360,8 +358,9 @@ static __noinline enum verdict told(struct incoming *in, const struct path_optio
 		.generation = bpf_be64_to_cpu(option->generation),
 	};
 	enum verdict verdict;
-	__u32 how = reply ? TOLD_CHECKED : 0;
+	__u32 how = reply ? TOLD_CHECKED | TOLD_BY_OWNER : 0;
 	__u32 option_flags = bpf_ntohs(option->flags);
+	bool passed_on = option->hops;
 	__u8 op = option->op;
 
 	mac_copy(answer.mac, option->mac);
@@ -375,7 +374,9 @@ static __noinline enum verdict told(struct incoming *in, const struct path_optio
 	if (!underlay_accepts(&answer.host))
 		return VERDICT_FORGED_HOST;
 	if (option_flags & OPTION_SERVICE)
-		how |= TOLD_SERVICE;
+		how |= TOLD_SERVICE | TOLD_BY_OWNER;
+	if (passed_on)
+		how |= TOLD_BY_OWNER;
 	verdict = path_told(in->config, &asked_for, &answer, how, in->now);
 	if (verdict != CONTINUE)
 		return verdict;
@@ -474,7 +475,8 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 		return asked(in, option);
 	case OP_TELL:
 	case OP_NONE:
-		return told(in, option);
+		/* An error about a packet that was translated when it left is one about what its endpoint sent. */
+		return undo_error(in->skb, in->sender, in->tunnel.vni, told(in, option));
 	case OP_PIN:
 		return pinned(in, option);
 	case OP_GONE:

@@ -54,6 +54,7 @@ static __always_inline void owner_answered(const struct path *path, __u64 now)
 enum told_how {
 	TOLD_CHECKED = 1, /* by a bouncer: the next check is due a whole period from now */
 	TOLD_SERVICE = 2, /* the address is a service's */
+	TOLD_BY_OWNER = 4, /* or by whom it passed the question on to: the owner that was asked lives */
 };
 
 /* Takes an answer in: a lower generation never replaces a higher one while that may be believed. */
@@ -76,7 +77,12 @@ __noinline int path_told(const struct config *config, const struct endpoint_key 
 			return VERDICT_STALE;
 		if (!(how & TOLD_CHECKED) && old->state == PATH_TOLD)
 			next->checked_at = old->checked_at;
-		owner_answered(old, now);
+		if (how & TOLD_BY_OWNER) {
+			owner_answered(old, now);
+		} else {
+			next->asked = old->asked;
+			next->asks = old->asks;
+		}
 	}
 	return bpf_map_update_elem(&paths, about, next, BPF_ANY) ? VERDICT_KERNEL : CONTINUE;
 }

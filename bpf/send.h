@@ -5,6 +5,7 @@
 
 #include "ask.h"
 #include "error.h"
+#include "flow.h"
 #include "outgoing.h"
 
 /* Whom the destination sees as the sender's link-layer address: another subnet's packets come from the gateway. */
@@ -24,7 +25,7 @@ static __always_inline struct encap encap_of(struct __sk_buff *skb, const struct
 	struct encap encap = {
 		.config = config,
 		.host = host,
-		.vni = port->vni,
+		.vni = out->about.vni,
 		.protocol = out->frame.protocol,
 		.tos = out->frame.tos,
 	};
@@ -77,8 +78,6 @@ static __always_inline enum verdict send_renewing(struct __sk_buff *skb, const s
 {
 	enum verdict verdict;
 
-	if (address_equal(&known->host, &config->self))
-		return VERDICT_NOT_HERE;
 	out->owner.host = known->host;
 	out->owner.subnet = out->routed ? 0 : port->subnet;
 	out->owner.epoch = 0;
@@ -117,8 +116,9 @@ static __always_inline enum verdict refuse(struct __sk_buff *skb, const struct p
 static __noinline enum verdict unreachable(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
 {
 	struct error error = ERROR_UNREACHABLE;
+	int verdict = refuse(skb, port, out, &error);
 
-	return refuse(skb, port, out, &error);
+	return undo_error(skb, skb->ifindex, out->about.vni, verdict);
 }
 
 static __always_inline enum verdict refuse_too_big(struct __sk_buff *skb, const struct port *port,

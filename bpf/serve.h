@@ -46,18 +46,29 @@ __noinline int serve_here(struct __sk_buff *skb, const struct port *port, struct
 	return verdict == CONTINUE ? flow_pin(&key, &backend, skb->ifindex, out->now) : verdict;
 }
 
-/* What has no flow: a ping, or the error of a backend that is its own client, which goes back to it. */
+/* Of an ICMP error in a bare frame, without IP options. */
+#define QUOTED_DESTINATION (sizeof(struct ethhdr) + ERROR_ROOM + 16)
+
+/*
+ * What has no flow: a ping; or a client's error about an answer, which goes to the backend, be it the client itself.
+ */
 static __noinline enum verdict serve_other(struct __sk_buff *skb, const struct port *port, struct outgoing *out)
 {
 	int verdict = ping_service(skb, out);
+	__be32 ip;
 
 	if (verdict != VERDICT_SERVICE_PROTOCOL)
 		return verdict;
-	verdict = translate_error(skb, port->vni);
+	/* About a packet to this endpoint, and nobody else's. */
+	if (bpf_skb_load_bytes(skb, QUOTED_DESTINATION, &ip, sizeof(ip)) || ip != address_to_ip4(&port->ip4.ip))
+		return VERDICT_SERVICE_PROTOCOL;
+	verdict = translate_error(skb, out->about.vni);
 	if (verdict != TRANSLATED)
 		return verdict == CONTINUE ? VERDICT_SERVICE_PROTOCOL : verdict;
-	out->about.ip = port->ip4.ip;
-	out->routed = false;
+	if (bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + 16, &ip, sizeof(ip)))
+		return VERDICT_MALFORMED;
+	out->about.ip = address_from_ip4(ip);
+	out->routed = !address_in(&out->about.ip, &port->ip4.network, &port->ip4.mask);
 	return CONTINUE;
 }
 
@@ -87,6 +98,8 @@ __noinline int serve(struct __sk_buff *skb, const struct port *port, struct outg
 		out->spread = flow_spread(&key);
 		return KNOWN;
 	}
+	if ((flow->seen_at ^ out->now) >> 33)
+		flow_seen(&key, out->now);
 	flow->seen_at = out->now;
 	out->about.ip = flow->destination;
 	out->routed = !address_in(&out->about.ip, &port->ip4.network, &port->ip4.mask);

@@ -416,11 +416,18 @@ const ipCases: Case[] = [
     action: 'redirect',
   },
   {
-    name: 'a path to this host itself, whose endpoint is gone',
+    name: 'a path to this host itself, whose endpoint is gone: a bouncer is asked',
     rows: () => [...h1(), known('b', { host: 'h1' })],
     packet: () => data('b'),
-    verdict: 'not_here',
-    ...dropped,
+    verdict: 'ask_data',
+    action: 'redirect',
+  },
+  {
+    name: 'what the host’s own row said is gone: the other owner is asked',
+    rows: () => [...hostRows('h1', ['h1', 'h3'], all), pathRow({ about: 'b', host: 'h2', state: 0, told_ms_ago: 100 })],
+    packet: () => data('b'),
+    verdict: 'ask_data',
+    action: 'redirect',
   },
   {
     name: 'an address of this host’s own slots',

@@ -26,6 +26,7 @@ import {
   endpoint,
   type HostName,
   hostMac,
+  hostRow,
   hostRows,
   hosts,
   macOf,
@@ -511,7 +512,7 @@ const asked: Case[] = [
           to: hosts.h1,
           vni,
           sourcePort: noticePort(addresses.b),
-          options: tell('b', { epoch: 0, subnet: 0 }),
+          options: tell('b', { epoch: 0, subnet: 0, hops: 1 }),
           inner: frame('b'),
         }).subarray(14),
       ]),
@@ -584,6 +585,38 @@ const told: Case[] = [
     action: 'drop',
     after: (datapath) =>
       expect(datapath.get('paths', { vni, ip: addressOf('b') })).toMatchObject({ host: ip16(hosts.h4), generation: 4 }),
+  },
+  {
+    name: 'a renewal says nothing of an owner that owes an answer',
+    rows: () => [
+      ...h1(),
+      pathRow({ about: 'b', host: 'h2', state: 1, told_ms_ago: 5_000, asks: 1, asked: 'h3' }),
+      hostRow('h3', { heard_ms_ago: 20_000, asked_ms_ago: 3_000 }),
+    ],
+    packet: () => between('h2', 'h1', { options: tell('b'), inner: frame('b') }),
+    verdict: 'told',
+    action: 'drop',
+    after: (datapath) => {
+      const owner = datapath.get('hosts', { host: ip16(hosts.h3) });
+      expect(owner?.asked_at).toBeGreaterThan(owner?.heard_at ?? 0n);
+      expect(datapath.get('paths', { vni, ip: addressOf('b') })).toMatchObject({ asks: 1 });
+    },
+  },
+  {
+    name: 'a notice of a question that was passed on says that its owner lives',
+    rows: () => [
+      ...h1(),
+      pathRow({ about: 'b', host: 'h2', state: 1, told_ms_ago: 5_000, asks: 1, asked: 'h3' }),
+      hostRow('h3', { heard_ms_ago: 20_000, asked_ms_ago: 3_000 }),
+    ],
+    packet: () => between('h2', 'h1', { options: tell('b', { hops: 1 }), inner: frame('b') }),
+    verdict: 'told',
+    action: 'drop',
+    after: (datapath) => {
+      const owner = datapath.get('hosts', { host: ip16(hosts.h3) });
+      expect(owner?.heard_at).toBeGreaterThan(owner?.asked_at ?? 0n);
+      expect(datapath.get('paths', { vni, ip: addressOf('b') })).toMatchObject({ asks: 0 });
+    },
   },
   {
     name: 'an older one never does',

@@ -321,6 +321,77 @@ const sending: Case[] = [
     expected: () => frame(errorAbout(there, vip), macOf('a'), macOf('a')),
   },
   {
+    name: 'a client’s own error about an answer goes to the backend',
+    rows: () => [...h1(), isService(), toB(), ...pair(17)],
+    packet: () =>
+      frame(
+        ip({
+          from: addresses.a,
+          to: vip,
+          protocol: 1,
+          payload: icmpError(3, 3, 0, ip({ from: vip, to: addresses.a, protocol: 17, payload: udp(80, 4000, bytes) })),
+        }),
+      ),
+    verdict: 'direct',
+    action: 'redirect',
+  },
+  {
+    name: 'an error about another’s flow is nobody’s business',
+    rows: () => [...h1(), isService(), toB(), ...pair(17)],
+    packet: () =>
+      frame(
+        ip({
+          from: addresses.a,
+          to: vip,
+          protocol: 1,
+          payload: icmpError(3, 3, 0, ip({ from: vip, to: addresses.c, protocol: 17, payload: udp(80, 4000, bytes) })),
+        }),
+      ),
+    verdict: 'service_protocol',
+    ...dropped,
+  },
+  {
+    name: 'a backend that is gone: the error names the service, and the flow is over',
+    rows: () => [...h1(), isService(), client(), ...pair(17), pathRow({ about: 'b', state: 2, told_ms_ago: 0 })],
+    packet: () => frame(udpOf(there)),
+    verdict: 'unreachable',
+    action: 'redirect',
+    after: (datapath) => expect(datapath.get('young_flows', flowKey(there))).toMatchObject({ seen_at: 0n }),
+  },
+  {
+    name: 'a bouncer’s own endpoint asks too often',
+    rows: () => [
+      ...hostRows('h1', ['h1'], all),
+      ...service(),
+      row('budgets', { ifindex: 1 }, { due: now_ns() + 60_000_000_000n, error_due: 0n }),
+    ],
+    packet: () => frame(udpOf(there)),
+    verdict: 'ask_budget',
+    ...dropped,
+  },
+  {
+    name: 'the subnet’s only bouncer knows that a service is gone',
+    rows: () => [...hostRows('h1', ['h1'], all), isService()],
+    packet: () => frame(udpOf(there)),
+    verdict: 'unreachable',
+    action: 'redirect',
+  },
+  {
+    name: 'now and then a packet keeps the flow’s other direction alive',
+    rows: () => [
+      ...h1(),
+      isService(),
+      toB(),
+      flowRow('young_flows', there, translated, { ago_ms: 20_000 }),
+      flowRow('young_flows', reply, replied, { ago_ms: 170_000 }),
+    ],
+    packet: () => frame(udpOf(there)),
+    verdict: 'direct',
+    action: 'redirect',
+    after: (datapath) =>
+      expect(now_ns() - (datapath.get('young_flows', flowKey(reply))?.seen_at ?? 0n)).toBeLessThan(1_000_000_000n),
+  },
+  {
     name: 'but its data does not',
     rows: () => [...h1(), isService(), toB(), flowRow('flows', there, translated, { state: 1, ago_ms: 2_000 }, 6)],
     packet: () => frame(tcpOf(there, 16)),

@@ -239,6 +239,8 @@ export interface PathFacts {
   readonly checked_ms_ago?: number;
   readonly asks?: number;
   readonly live_ms_ago?: number;
+  /** The owner that was asked last. */
+  readonly asked?: HostName;
 }
 
 /** A path as the datapath would have learned it that long ago. */
@@ -249,7 +251,7 @@ export const pathRow = (facts: PathFacts): Row => {
     key,
     state: facts.state,
     host: facts.host === undefined ? new Uint8Array(16) : parseAddress(hosts[facts.host]),
-    asked: new Uint8Array(16),
+    asked: facts.asked === undefined ? new Uint8Array(16) : parseAddress(hosts[facts.asked]),
     generation: facts.generation ?? 5,
     told_at: now - ms(facts.told_ms_ago),
     asked_at: now - ms(facts.asked_ms_ago ?? facts.told_ms_ago),
