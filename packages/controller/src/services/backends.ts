@@ -106,7 +106,8 @@ const findEndpoints = async (
     }),
   );
   return entries.map((entry, i) => {
-    if (entry === undefined) throw absent(i);
+    // The address may be another endpoint's by now.
+    if (entry === undefined || entry.value.name !== wanted[i]?.endpoint) throw absent(i);
     return entry;
   });
 };

@@ -29,6 +29,7 @@ import type { Call } from '../server/rpc';
 import { bucketsOf, findBackends } from './backends';
 import { confirmHolders } from './confirm';
 import { shownService } from './find';
+import { checkTime } from './time';
 import { creation, keysOf, removal } from './write';
 
 const attempts = 100;
@@ -42,7 +43,7 @@ export const createService = async (context: Context, request: CreateServiceRequ
   const object = objectName.service(vpc, subnet, name);
   let taken: MegrezError | undefined;
   for (let attempt = 0, refusals = 0; attempt < attempts; attempt += 1) {
-    if (performance.now() > call.deadline_ms) break;
+    checkTime(context, object, call, 'nothing was stored');
     const view = await findSubnet(context, vpc, subnet, true);
     const { vni, number } = view.subnet.value;
     const existing = await store.get(keys.service(vni, number, name));

@@ -16,6 +16,7 @@ import { semaphore } from '../support/semaphore';
 import { bucketsOf } from './backends';
 import { confirmHolders } from './confirm';
 import { findService, shownService } from './find';
+import { checkTime } from './time';
 import { type Change, combined, packed, removal, replacement } from './write';
 
 const attempts = 20;
@@ -46,14 +47,16 @@ const remove = async ({ store, metrics }: Context, entry: Stored<Service>): Prom
 
 /** All services of a VPC, or of one of its subnets: those of a cascade. What comes meanwhile is left. */
 export const removeServices = async (context: Context, vni: number, subnet: number | undefined, call: Call) => {
-  for (;;) {
+  for (let refused = 0; refused < attempts; ) {
     const { entries } = await context.store.range(prefixes.services(vni, subnet), { limit: page });
     if (entries.length === 0) return;
-    if (context.closing.aborted || performance.now() > call.deadline_ms) throw contended(nameOf(entries[0]?.value));
+    checkTime(context, nameOf(entries[0]?.value), call, 'it is not removed yet');
     const changes = entries.map((entry) => ({ service: entry.value, ...removal(entry) }));
-    const removed = await writeAll(context, changes);
-    await confirmEach(context, removed.written, call, 'is removed');
+    const { written } = await writeAll(context, changes);
+    refused = written.length > 0 ? 0 : refused + 1;
+    await confirmEach(context, written, call, 'is removed');
   }
+  throw contended(`services of VNI ${vni}`);
 };
 
 const nameOf = (service: Service | undefined): string =>
@@ -107,7 +110,9 @@ export const leaveServices = async (context: Context, endpoint: Endpoint, call: 
   const { vni, subnetNumber, ip, ip6 } = endpoint;
   const own = [ip, ip6].filter((text) => text !== '').map((text) => addressHex(parseAddress(text)));
   const changed: Stored<Service>[] = [];
+  const object = objectName.endpoint(endpoint.vpc, endpoint.subnet, endpoint.name);
   for (let attempt = 0; attempt < attempts; attempt += 1) {
+    checkTime(context, object, call, 'it is still a backend of services');
     const pages = await Promise.all(own.map((address) => store.range(prefixes.backends(vni, subnetNumber, address))));
     const indexes = pages.flatMap(({ entries }) => entries.map(({ value }) => value));
     const services = await store.getMany(indexes.map((one) => keys.service(vni, one.subnetNumber, one.name)));
@@ -116,7 +121,7 @@ export const leaveServices = async (context: Context, endpoint: Endpoint, call: 
     changed.push(...written);
     if (failed === 0) return confirmEach(context, changed, call, 'has a backend less');
   }
-  throw contended(objectName.endpoint(endpoint.vpc, endpoint.subnet, endpoint.name));
+  throw contended(object);
 };
 
 const without = (entry: Entry<Service>, endpoint: Endpoint): readonly ServiceChange[] => {

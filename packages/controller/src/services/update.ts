@@ -14,6 +14,7 @@ import type { Call } from '../server/rpc';
 import { bucketsOf, findBackends } from './backends';
 import { confirmHolders } from './confirm';
 import { findService, shownService } from './find';
+import { checkTime } from './time';
 import { replacement } from './write';
 
 const attempts = 100;
@@ -27,7 +28,7 @@ export const updateService = async (context: Context, request: UpdateServiceRequ
   const fields = validateUpdateService(request);
   const object = objectName.service(request.vpc, request.subnet, request.name);
   for (let attempt = 0; attempt < attempts; attempt += 1) {
-    if (performance.now() > call.deadline_ms) break;
+    checkTime(context, object, call, 'nothing was changed');
     const entry = await findService(context, request);
     const before = entry.value;
     const vpc = await findVpc(context, request.vpc, true);
