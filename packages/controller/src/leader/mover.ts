@@ -72,7 +72,9 @@ const step = async (fields: MoverFields, view: View): Promise<boolean> => {
     tell(fields, view, [...late]);
     const coming = slotsWith(table.value, SlotState.LOADING);
     const served = serve(table.value, target, (host) => !late.has(host), addressOf, coming);
-    return served === table.value || put(fields, view, served);
+    if (served !== table.value) return put(fields, view, served);
+    if (late.size > 0) return true;
+    // Everybody has loaded, and yet slots wait: for holders whom a later plan wants there, and who must load, too.
   }
   if (!view.paused) {
     const roles = serve(table.value, target, () => false, addressOf);
