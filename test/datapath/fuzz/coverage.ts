@@ -61,7 +61,7 @@ export const buildMarked = (): Marked => {
 };
 
 /** Every so many-th mark is in one object; more objects where that is too much for the stack. */
-const parts = 12;
+const parts = 4;
 const stepMax = 96;
 
 const header = (marks: number, step: number, part: number): string => `#ifndef COVER_H
@@ -69,7 +69,7 @@ const header = (marks: number, step: number, part: number): string => `#ifndef C
 unsigned char cover[${marks}];
 #define COVER(n) ((n) % ${step} == ${part} ? (void)(cover[n] = 1) : (void)0)
 /* Marks n when the condition holds, and n + 1 when not. */
-#define COVER_IF(n, condition) ({ _Bool holds = !!(condition); if (holds) COVER(n); else COVER((n) + 1); holds; })
+#define COVER_IF(n, condition) ((condition) ? (COVER(n), 1) : (COVER((n) + 1), 0))
 #endif
 `;
 

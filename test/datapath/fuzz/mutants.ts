@@ -25,7 +25,7 @@ const mutants: readonly Mutant[] = [
   mutant('path.h', 'next->checked_at = old->checked_at', 'next->checked_at = old->asked_at'),
   mutant('ask.h', 'out->now) & 1 ? 0 : ASK_TWIN', 'out->now) & 1 ? ASK_TWIN : 0'),
   mutant('ask.h', 'budget->due = due + config->ask_interval_ns', 'budget->due = due'),
-  mutant('life.h', '#define SUSPECT_NS (50 * MS)', '#define SUSPECT_NS (54 * MS)'),
+  mutant('life.h', '#define SUSPECT_NS (50 * MS)', '#define SUSPECT_NS (66 * MS)'),
   mutant('life.h', 'state->heard_at = now', 'state->heard_at = now + 1'),
   mutant('encap.h', 'hash & 0x3fff', 'hash & 0x1fff'),
   mutant('cookie.h', 'window - 1)', 'window + 1)'),

@@ -1,7 +1,7 @@
 /** The walk of what a tenant sends (design §4). */
 import type { VerdictWord } from '@megrez/abi';
 import { askPort, echoReply, encapsulate, flowPort, optionOf, probeOf, replyTo, routed, withMacs } from './build';
-import { type Address, isIn, isLinkLocal, zero } from './bytes';
+import { type Address, ip4At, isIn, isLinkLocal, zero } from './bytes';
 import { type ErrorKind, errorTo } from './error';
 import {
   type Ask,
@@ -13,6 +13,7 @@ import {
   pathTo,
   probe_ns,
   probeDue,
+  spend,
   whomToAsk,
   windowOf,
 } from './learn';
@@ -26,6 +27,7 @@ import {
   flowAt,
   livingFlow,
   pin,
+  see,
   spreadOf,
   tcpFlags,
   translated,
@@ -129,7 +131,8 @@ const neighbour = (sent: Sent): Result => {
   // A service that was learned of by data has no link-layer address yet.
   const isFresh = path?.state === 'service' && elapsed(path.told_at, now) < config.hard_lease_ns;
   if (isFresh && path.mac[0]) return answered(path.mac, 'arp_path');
-  if (isBelieved(config, path, now)) return answered(path.mac, 'arp_path');
+  // An endpoint that was here would have answered itself.
+  if (isBelieved(config, path, now) && path.host !== config.self) return answered(path.mac, 'arp_path');
   if (isDenied(config, path, now)) return 'unknown_address';
   const ask = findOwner(sent);
   if (ask === 'known') return answered((pathTo(state, port.vni, target) as Path).mac, 'arp_owned');
@@ -232,7 +235,7 @@ const serve = (sent: Sent): Result => {
   const flags = tcpFlags(packet, ETHERNET);
   const flow = livingFlow(state, key, flags.opens, now);
   if (!flow) return sendAsking({ ...sent, spread: spreadOf(key) });
-  flow.seen_at = now;
+  see(state, flow, now);
   const inner = translated(packet, flow);
   const to = flow.destination;
   if (flags.ends) close(state, key);
@@ -241,12 +244,19 @@ const serve = (sent: Sent): Result => {
   return send({ ...sent, to, packet: inner, isRouted: !isIn(to, port.ip4.network, port.ip4.mask) });
 };
 
-/** What has no flow: a ping, or the error of a backend that is its own client, which goes back to it. */
+/** Of an ICMP error in a bare frame, without IP options. */
+const quotedDestination = ETHERNET + IP4 + 8 + 16;
+
+/** What has no flow: a ping; or a client's error about an answer, which goes to the backend, be it the client itself. */
 const serveOther = (sent: Sent): Result => {
   const { state, packet, port } = sent;
   const ping = pingService(sent);
-  const error = ping === 'service_protocol' ? errorUndone(state, packet, port.vni) : undefined;
-  return error ? send({ ...sent, packet: error, to: port.ip4.ip, isRouted: false }) : ping;
+  // About a packet to this endpoint, and nobody else's.
+  const isOwn = packet.length >= quotedDestination + 4 && ip4At(packet, quotedDestination) === port.ip4.ip;
+  const error = ping === 'service_protocol' && isOwn ? errorUndone(state, packet, port.vni) : undefined;
+  if (!error) return ping;
+  const to = ip4At(error, ETHERNET + 16);
+  return send({ ...sent, packet: error, to, isRouted: !isIn(to, port.ip4.network, port.ip4.mask) });
 };
 
 const pingService = ({ packet, frame }: Sent): Result => {
@@ -282,7 +292,8 @@ const send = (sent: Sent): Result => {
   }
   const path = pathTo(state, port.vni, to);
   if (isDenied(config, path, now)) return fail(sent, 'unreachable');
-  return isBelieved(config, path, now) ? sendKnown(sent, path) : sendAsking(sent);
+  // Nor is a path believed that leads here, where the endpoint is not.
+  return isBelieved(config, path, now) && path.host !== config.self ? sendKnown(sent, path) : sendAsking(sent);
 };
 
 /** Packets of another subnet come from the gateway. */
@@ -291,7 +302,8 @@ const sourceMac = ({ isRouted, frame }: Sent): Buffer => (isRouted ? gatewayMac 
 const sendAsking = (sent: Sent): Result => {
   const ask = findOwner(sent);
   if (ask === 'known') return sendDirect(sent, pathTo(sent.state, sent.port.vni, sent.to) as Path);
-  if (ask === 'served') return serveHere(sent);
+  // Pinned here or asked for elsewhere: a flow costs its endpoint the same.
+  if (ask === 'served') return spend(sent.state, sent.config, sent.ifindex, sent.now) ? serveHere(sent) : 'ask_budget';
   if (ask === 'unknown_address') return fail(sent, 'unreachable');
   return typeof ask === 'string' ? ask : sendVia(sent, ask);
 };
@@ -299,7 +311,7 @@ const sendAsking = (sent: Sent): Result => {
 const sendKnown = (sent: Sent, path: Path): Result => {
   const { state, config, now, gso_size, port } = sent;
   // Streams wait for a smaller packet to come along: they ask nobody for a sign of life, and later for the rest.
-  const isWatched = gso_size === 0 && elapsed(path.live_at, now) >= probe_ns && path.host !== config.self;
+  const isWatched = gso_size === 0 && elapsed(path.live_at, now) >= probe_ns;
   const life = isWatched ? lifeOf(state, path.host, now) : 'alive';
   if (isWatched && life === 'alive') path.live_at = now;
   const check_ns = life === 'silent' ? probe_ns : config.check_ns;
@@ -315,7 +327,6 @@ const sendKnown = (sent: Sent, path: Path): Result => {
   }
   if (life !== 'ask' && !isDue) return sendDirect(sent, path);
   path.asked_at = now;
-  if (path.host === config.self) return 'not_here';
   const question = { subnet: sent.isRouted ? 0 : port.subnet, epoch: 0, flags: 0 };
   return tunnelled(sent, 'direct_ask', { to: path.host, mac: path.mac, option: asking(sent, question) });
 };

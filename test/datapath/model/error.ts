@@ -5,6 +5,7 @@ import { bytesOf, checksum, ip4Of, sealIp4 } from './bytes';
 import { spendError } from './learn';
 import { ETHERNET, type Frame, gatewayMac, IP4, IP6, icmp6 } from './packet';
 import type { Step } from './run';
+import { errorToClient } from './service';
 import type { Port, State } from './state';
 
 export type ErrorKind = 'unreachable' | 'expired' | 'too_big' | 'no_backend';
@@ -60,10 +61,11 @@ export const errorTo = (
   const keeps = quoted === quotes[0] && packet.length >= ETHERNET + error.length;
   if (gso && !keeps) return { verdict: 'kernel' };
   const rest = packet.subarray(ETHERNET + (keeps ? error.length : quoted));
+  const whole = Buffer.concat([port.mac, gatewayMac, Buffer.from(isIp6 ? [0x86, 0xdd] : [8, 0]), error, rest]);
   return {
     verdict: kinds[kind].told,
     action: 'redirect',
-    packet: Buffer.concat([port.mac, gatewayMac, Buffer.from(isIp6 ? [0x86, 0xdd] : [8, 0]), error, rest]),
+    packet: kind === 'unreachable' && !isIp6 ? errorToClient(state, whole, ifindex, port.vni) : whole,
   };
 };
 

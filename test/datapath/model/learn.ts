@@ -124,7 +124,8 @@ const ownerAnswered = (state: State, path: Path | undefined, now: number): void 
 
 /**
  * An answer comes in. A lower generation never replaces a higher one within its lease, forgotten or not. `checked`: it
- * is a bouncer's, so the next check is a whole period away. `service`: the address is a service.
+ * is a bouncer's, so the next check is a whole period away. `service`: the address is a service. `byOwner`: the owner that
+ * was asked gave it, or passed the question on; else that owner still owes its answer.
  */
 export const told = (
   state: State,
@@ -132,15 +133,16 @@ export const told = (
   vni: number,
   ip: Address,
   answer: Mapping,
-  { checked = false, service = false }: { checked?: boolean; service?: boolean },
+  { checked = false, service = false, byOwner = false }: { checked?: boolean; service?: boolean; byOwner?: boolean },
   now: number,
 ): VerdictWord | undefined => {
   const old = pathTo(state, vni, ip);
   if (old && old.generation > answer.generation && elapsed(old.told_at, now) < config.hard_lease_ns) return 'stale';
-  ownerAnswered(state, old, now);
+  if (byOwner) ownerAnswered(state, old, now);
   state.paths.set(
     about(vni, ip),
     newPath(vni, ip, now, {
+      ...(old && !byOwner && { asked: old.asked, asks: old.asks }),
       state: service ? 'service' : 'told',
       host: answer.host,
       generation: answer.generation,
@@ -204,7 +206,7 @@ const noteAsk = (state: State, vni: number, ip: Address, now: number): number =>
 const nextDue = (due: number, now: number, interval_ns: number, burst_ns: number): number | undefined =>
   due > now + burst_ns ? undefined : Math.max(due, now) + interval_ns;
 
-const spend = (state: State, config: Config, ifindex: number, now: number): boolean => {
+export const spend = (state: State, config: Config, ifindex: number, now: number): boolean => {
   const budget = state.budgets.get(ifindex);
   const due = budget && nextDue(budget.due, now, config.ask_interval_ns, config.ask_burst_ns);
   if (!budget || due === undefined) return false;
@@ -273,18 +275,24 @@ export const whomToAsk = (
   now: number,
 ): Ask | VerdictWord | 'known' | 'served' => {
   const mapping = state.mappings.get(about(vni, ip));
-  if (mapping) return told(state, config, vni, ip, mapping, { checked: true }, now) ?? 'known';
+  const path = pathTo(state, vni, ip);
+  // A path that its host called gone was this row's own word: the other owner may know better.
+  const isDoubtful = mapping && path?.state === 'asked' && path.generation >= mapping.generation;
+  if (mapping && !isDoubtful)
+    return told(state, config, vni, ip, mapping, { checked: true, byOwner: true }, now) ?? 'known';
   if (state.services.has(about(vni, ip))) return 'served';
   // The table that knows most: of the address's subnet, or else of the VPC's dividers.
   const route = routed ? routeOf(state, vni, ip) : own;
   const slot = slotOf(vni, bytesOf(ip));
-  const bouncersKey = keyOf(vni, route ?? 0, spread === undefined ? slot : spread % 256);
+  // Any bouncer knows a service; one that does not knows that it is gone.
+  const service = state.holdings.has(keyOf(vni, route ?? 0, slot)) ? undefined : spread;
+  const bouncersKey = keyOf(vni, route ?? 0, service === undefined ? slot : service % 256);
   const bouncers = route === undefined ? undefined : state.slots.get(bouncersKey);
   const key = bouncers || !routed ? bouncersKey : keyOf(vni, 0, slot);
   const owners = bouncers ?? (routed ? state.slots.get(key) : undefined);
   if (!owners) return 'no_owner';
   // A divider that knows the address's subnet does not deny it, whatever it lacks, nor does anybody a service.
-  const isFinal = spread === undefined && (bouncers !== undefined || route === undefined);
+  const isFinal = service === undefined && !mapping && (bouncers !== undefined || route === undefined);
   if (isFinal && state.holdings.get(key)?.state === servingState && now < state.attached) return 'unknown_address';
   // Before anything is remembered: a scan must not push out the paths of others.
   if (!spend(state, config, ifindex, now)) return 'ask_budget';
@@ -292,10 +300,10 @@ export const whomToAsk = (
   const twin = noteAsk(state, vni, ip, now) % 2 === 0;
   const chosen = choose(state, config, owners, twin, now);
   if (chosen.to === zero) return 'no_owner';
-  const path = pathTo(state, vni, ip);
-  if (path) path.asked = chosen.to;
+  const noted = pathTo(state, vni, ip);
+  if (noted) noted.asked = chosen.to;
   hostAsked(state, chosen.to, now);
-  const flags = (twin ? askFlag.twin : 0) | (spread === undefined ? 0 : askFlag.service);
+  const flags = (twin ? askFlag.twin : 0) | (service === undefined ? 0 : askFlag.service);
   return { ...chosen, subnet: bouncers || !routed ? (route ?? 0) : 0, epoch: owners.epoch, flags };
 };
 

@@ -208,6 +208,9 @@ const ask = (arrived: Asked): Result => {
     return { ...delivered, emitted: [{ ifindex: arrived.ifindex, packet: told }] };
   }
   if (!arrived.interfaces.has(local.ifindex)) return { ...delivered, verdict: 'kernel', action: 'drop' };
+  // Not asked directly: an owner did its part.
+  const passedOnOption = Buffer.from(option);
+  passedOnOption.writeUInt8(1, 5);
   // Passed on: a clone is delivered, and the packet itself is the notice, wherever the routes say.
   return {
     ...delivered,
@@ -220,7 +223,7 @@ const ask = (arrived: Asked): Result => {
         vni: tunnel.vni,
         port: noticePort(question.ip),
         tos: 0,
-        option,
+        option: passedOnOption,
       },
       delivered.packet,
     ),
@@ -360,7 +363,15 @@ const learn = (arrived: Asked): Result => {
   };
   if (!isUnderlay(state, answered.host)) return 'forged_host';
   const service = (packet.readUInt16BE(at + 6) & askFlag.service) !== 0;
-  const refused = told(state, config, tunnel.vni, ip, answered, { checked: isReply, service }, now);
+  const refused = told(
+    state,
+    config,
+    tunnel.vni,
+    ip,
+    answered,
+    { checked: isReply, service, byOwner: isReply || service || packet.readUInt8(at + 5) > 0 },
+    now,
+  );
   if (refused) return refused;
   const sender = service && !isReply ? senderOf(arrived) : undefined;
   if (sender) return again(arrived, sender);

@@ -177,6 +177,16 @@ export const close = (state: State, key: FlowKey): void => {
   if (back) back.state = 'closing';
 };
 
+/** A packet of the flow; now and then (2^33 ns) one way keeps the other alive. */
+export const see = (state: State, flow: Flow, now: number): void => {
+  const back =
+    Math.floor(flow.seen_at / 2 ** 33) === Math.floor(now / 2 ** 33)
+      ? undefined
+      : findFlow(state, backOf(flow.key, flow));
+  if (back) back.seen_at = now;
+  flow.seen_at = now;
+};
+
 // ---- translating
 
 /** RFC 1624, as the kernel computes it: `after` takes the place of `before` in what the sum at `at` covers. */
@@ -225,7 +235,7 @@ export const undone = (state: State, packet: Buffer, ifindex: number, vni: numbe
   if (key === 'service_protocol') return errorUndone(state, packet, vni) ?? packet;
   const flow = typeof key === 'string' ? undefined : findFlow(state, key);
   if (typeof key === 'string' || !flow || !lives(flow, now)) return packet;
-  flow.seen_at = now;
+  see(state, flow, now);
   const answer = translated(packet, flow);
   if (key.protocol !== tcp) return answer;
   if (tcpFlags(packet, ETHERNET).ends) close(state, key);
@@ -274,4 +284,25 @@ export const pinBody = (choice: Backend | { readonly told: boolean }): Buffer =>
   body.writeUInt16BE('ip' in choice ? choice.port : 0, 16);
   body.writeUInt16BE(!('ip' in choice) && choice.told ? tellRefusal : 0, 18);
   return body;
+};
+
+/**
+ * "Unreachable", as it is told to the endpoint at `ifindex`, about a packet that may have been translated when it left: it
+ * names what the endpoint sent, and the flow ends, for it needs another backend.
+ */
+export const errorToClient = (state: State, error: Buffer, ifindex: number, vni: number): Buffer => {
+  if (!state.quotas.has(ifindex)) return error;
+  const sent = flowAt(error, ETHERNET + IP4 + 8, vni);
+  if (typeof sent !== 'string') {
+    const back = findFlow(state, {
+      ...sent,
+      source: sent.destination,
+      destination: sent.source,
+      source_port: sent.destination_port,
+      destination_port: sent.source_port,
+    });
+    const there = back && findFlow(state, backOf(back.key, back));
+    for (const flow of [back, there]) if (flow) flow.seen_at = 0;
+  }
+  return errorUndone(state, error, vni) ?? error;
 };
