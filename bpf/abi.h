@@ -406,6 +406,11 @@ struct attachment {
 	__u64 until;
 };
 
+/* Outer headers that are being written, with a path option: struct outer_ask. */
+struct outer_bytes {
+	__u8 bytes[96];
+} __attribute__((aligned(8)));
+
 /* What an ICMP error quotes. */
 struct quote {
 	__u8 bytes[68];

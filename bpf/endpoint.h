@@ -251,6 +251,7 @@ __noinline int send_asking(struct __sk_buff *skb, const struct config *config, c
 		verdict = serve_here(skb, port, out);
 		if (verdict != CONTINUE)
 			return verdict;
+		quota_pinned(skb->ifindex, out->now);
 		path_service(&out->about, out->now);
 		return set_out_again(skb, skb->ifindex, &out->action);
 	case VERDICT_UNKNOWN_ADDRESS:

@@ -153,7 +153,7 @@ __noinline int quota_pinned(__u32 ifindex, __u64 now)
 }
 
 /*
- * Gives the flow its backend: both translations stand before the first packet goes. A backend that is its own client
+ * Gives the flow its backend (quota_pinned is its caller's to call): both translations stand before the first packet goes. A backend that is its own client
  * sees the service as the sender. CONTINUE, or VERDICT_NO_BACKEND when no client port is free.
  */
 __noinline int flow_pin(const struct flow_key *key, const struct backend *backend, __u32 ifindex, __u64 now)
@@ -190,9 +190,7 @@ __noinline int flow_pin(const struct flow_key *key, const struct backend *backen
 	there->source_port = key->destination_port;
 	there->destination = key->source;
 	there->destination_port = key->source_port;
-	if (bpf_map_update_elem(&young_flows, &back, there, BPF_ANY))
-		return VERDICT_KERNEL;
-	return quota_pinned(ifindex, now);
+	return bpf_map_update_elem(&young_flows, &back, there, BPF_ANY) ? VERDICT_KERNEL : CONTINUE;
 }
 
 /* Whether answers to the endpoint may have to be translated at all. */

@@ -59,18 +59,22 @@ static __noinline enum verdict send_notice(struct incoming *in, const struct que
 		.source_port = source_port(question->about.ip.word[3]),
 		.protocol = in->frame.protocol,
 	};
-	struct outer_ask outer;
+	struct outer_ask *outer;
 	enum verdict verdict;
+	__u32 zero = 0;
 
+	outer = bpf_map_lookup_elem(&outer_copy, &zero);
+	if (!outer)
+		return VERDICT_KERNEL;
 	mac_copy(encap.destination_mac, endpoint->mac);
 	mac_copy(encap.source_mac, in->frame.source_mac);
-	fill_path(&outer.path, OP_TELL);
-	outer.path.hops = 1; /* not asked directly: an owner did its part */
-	outer.path.cookie = question->cookie;
-	outer.path.generation = bpf_cpu_to_be64(endpoint->generation);
-	outer.path.host = address_to_ip4(&in->config->self);
-	mac_copy(outer.path.mac, endpoint->mac);
-	verdict = encap_path(in->skb, &encap, &outer, &in->action);
+	fill_path(&outer->path, OP_TELL);
+	outer->path.hops = 1; /* not asked directly: an owner did its part */
+	outer->path.cookie = question->cookie;
+	outer->path.generation = bpf_cpu_to_be64(endpoint->generation);
+	outer->path.host = address_to_ip4(&in->config->self);
+	mac_copy(outer->path.mac, endpoint->mac);
+	verdict = encap_path(in->skb, &encap, outer, &in->action);
 	return verdict == CONTINUE ? VERDICT_DELIVERED_TOLD : verdict;
 }
 
@@ -307,6 +311,7 @@ static __noinline int take_backend(struct incoming *in, __u32 ifindex, const str
 	flow = flow_find(&key);
 	if (flow && flow_lives(flow, key.protocol, in->now) && !opens_anew(flow, tcp_flags(in->skb, offset), in->now))
 		return CONTINUE;
+	quota_pinned(ifindex, in->now);
 	return flow_pin(&key, backend, ifindex, in->now);
 }
 

@@ -62,14 +62,16 @@ __noinline int send_direct(struct __sk_buff *skb, const struct config *config, c
 __noinline int send_with_ask(struct __sk_buff *skb, const struct config *config, const struct port *port,
 			     struct outgoing *out)
 {
-	struct outer_ask outer;
+	struct outer_ask *outer;
 	struct encap encap;
+	__u32 zero = 0;
 
-	if (!config || !port || !out)
+	outer = bpf_map_lookup_elem(&outer_copy, &zero);
+	if (!config || !port || !out || !outer)
 		return VERDICT_KERNEL;
 	encap = encap_of(skb, config, port, out, &out->owner.host);
-	fill_ask(&outer.path, config, out);
-	return encap_path(skb, &encap, &outer, &out->action);
+	fill_ask(&outer->path, config, out);
+	return encap_path(skb, &encap, outer, &out->action);
 }
 
 static __always_inline enum verdict send_renewing(struct __sk_buff *skb, const struct config *config,

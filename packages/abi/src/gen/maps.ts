@@ -1,6 +1,6 @@
 // Generated from the BTF of bpf/ (npm run generate). Do not edit.
 import { u32 } from '../bytes';
-import { attachmentSize, backendKeySize, backendSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBackend, decodeBackendKey, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeFlow, decodeFlowKey, decodeHeard, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeQuota, decodeQuote, decodeRoute, decodeRouteKey, decodeServiceAddress, decodeServicePort, decodeServicePortKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBackend, encodeBackendKey, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeFlow, encodeFlowKey, encodeHeard, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeQuota, encodeQuote, encodeRoute, encodeRouteKey, encodeServiceAddress, encodeServicePort, encodeServicePortKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, flowKeySize, flowSize, heardSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, quotaSize, quoteSize, routeKeySize, routeSize, serviceAddressSize, servicePortKeySize, servicePortSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
+import { attachmentSize, backendKeySize, backendSize, budgetSize, configSize, counterSize, decodeAttachment, decodeBackend, decodeBackendKey, decodeBudget, decodeConfig, decodeCounter, decodeDropKey, decodeEndpoint, decodeEndpointKey, decodeFlow, decodeFlowKey, decodeHeard, decodeHolding, decodeHostKey, decodeHostState, decodeMapping, decodeNetwork, decodeNetworkKey, decodeNextHop, decodeNotice, decodeNoticeKey, decodeOuterBytes, decodePath, decodePort, decodePortKey, decodePrefix, decodePrefixKey, decodeQuota, decodeQuote, decodeRoute, decodeRouteKey, decodeServiceAddress, decodeServicePort, decodeServicePortKey, decodeSlotKey, decodeSlotOwners, decodeTombstone, decodeTraffic, dropKeySize, encodeAttachment, encodeBackend, encodeBackendKey, encodeBudget, encodeConfig, encodeCounter, encodeDropKey, encodeEndpoint, encodeEndpointKey, encodeFlow, encodeFlowKey, encodeHeard, encodeHolding, encodeHostKey, encodeHostState, encodeMapping, encodeNetwork, encodeNetworkKey, encodeNextHop, encodeNotice, encodeNoticeKey, encodeOuterBytes, encodePath, encodePort, encodePortKey, encodePrefix, encodePrefixKey, encodeQuota, encodeQuote, encodeRoute, encodeRouteKey, encodeServiceAddress, encodeServicePort, encodeServicePortKey, encodeSlotKey, encodeSlotOwners, encodeTombstone, encodeTraffic, endpointKeySize, endpointSize, flowKeySize, flowSize, heardSize, holdingSize, hostKeySize, hostStateSize, mappingSize, networkKeySize, networkSize, nextHopSize, noticeKeySize, noticeSize, outerBytesSize, pathSize, portKeySize, portSize, prefixKeySize, prefixSize, quotaSize, quoteSize, routeKeySize, routeSize, serviceAddressSize, servicePortKeySize, servicePortSize, slotKeySize, slotOwnersSize, tombstoneSize, trafficSize } from './structs';
 
 /** Every map of the object, by its name there. */
 export const maps = {
@@ -9,6 +9,12 @@ export const maps = {
     max_entries: 8192,
     key: { size: hostKeySize, encode: encodeHostKey, decode: decodeHostKey },
     value: { size: hostStateSize, encode: encodeHostState, decode: decodeHostState },
+  },
+  last_heard: {
+    type: 'percpu_array',
+    max_entries: 1,
+    key: u32,
+    value: { size: heardSize, encode: encodeHeard, decode: decodeHeard },
   },
   service_ports: {
     type: 'hash',
@@ -81,6 +87,12 @@ export const maps = {
     max_entries: 131072,
     key: { size: flowKeySize, encode: encodeFlowKey, decode: decodeFlowKey },
     value: { size: flowSize, encode: encodeFlow, decode: decodeFlow },
+  },
+  outer_copy: {
+    type: 'percpu_array',
+    max_entries: 1,
+    key: u32,
+    value: { size: outerBytesSize, encode: encodeOuterBytes, decode: decodeOuterBytes },
   },
   notices: {
     type: 'lru_hash',
@@ -165,12 +177,6 @@ export const maps = {
     max_entries: 2,
     key: u32,
     value: { size: pathSize, encode: encodePath, decode: decodePath },
-  },
-  last_heard: {
-    type: 'percpu_array',
-    max_entries: 1,
-    key: u32,
-    value: { size: heardSize, encode: encodeHeard, decode: decodeHeard },
   },
   counters: {
     type: 'percpu_array',

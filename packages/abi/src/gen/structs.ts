@@ -48,6 +48,29 @@ export const decodeHostState = (buffer: Buffer, offset = 0): HostState => ({
   probed_at: buffer.readBigUInt64LE(offset + 16),
 });
 
+export interface Heard {
+  readonly host: Uint8Array;
+  readonly at: bigint;
+}
+
+export const heardSize = 24;
+
+const writeHeard = (buffer: Buffer, offset: number, value: Heard): void => {
+  writeBytes(buffer, offset, value.host, 16);
+  buffer.writeBigUInt64LE(value.at, offset + 16);
+};
+
+export const encodeHeard = (value: Heard): Buffer => {
+  const buffer = zeroed(24);
+  writeHeard(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeHeard = (buffer: Buffer, offset = 0): Heard => ({
+  host: readBytes(buffer, offset, 16),
+  at: buffer.readBigUInt64LE(offset + 16),
+});
+
 export interface ServicePortKey {
   readonly vni: number;
   readonly ip: Uint8Array;
@@ -486,6 +509,26 @@ export const decodeFlowKey = (buffer: Buffer, offset = 0): FlowKey => ({
   source_port: buffer.readUInt16BE(offset + 36),
   destination_port: buffer.readUInt16BE(offset + 38),
   protocol: buffer.readUInt8(offset + 40),
+});
+
+export interface OuterBytes {
+  readonly bytes: Uint8Array;
+}
+
+export const outerBytesSize = 96;
+
+const writeOuterBytes = (buffer: Buffer, offset: number, value: OuterBytes): void => {
+  writeBytes(buffer, offset, value.bytes, 96);
+};
+
+export const encodeOuterBytes = (value: OuterBytes): Buffer => {
+  const buffer = zeroed(96);
+  writeOuterBytes(buffer, 0, value);
+  return buffer;
+};
+
+export const decodeOuterBytes = (buffer: Buffer, offset = 0): OuterBytes => ({
+  bytes: readBytes(buffer, offset, 96),
 });
 
 export interface NoticeKey {
@@ -986,27 +1029,4 @@ export const encodeTraffic = (value: Traffic): Buffer => {
 export const decodeTraffic = (buffer: Buffer, offset = 0): Traffic => ({
   sent: decodeCounter(buffer, offset),
   received: decodeCounter(buffer, offset + 16),
-});
-
-export interface Heard {
-  readonly host: Uint8Array;
-  readonly at: bigint;
-}
-
-export const heardSize = 24;
-
-const writeHeard = (buffer: Buffer, offset: number, value: Heard): void => {
-  writeBytes(buffer, offset, value.host, 16);
-  buffer.writeBigUInt64LE(value.at, offset + 16);
-};
-
-export const encodeHeard = (value: Heard): Buffer => {
-  const buffer = zeroed(24);
-  writeHeard(buffer, 0, value);
-  return buffer;
-};
-
-export const decodeHeard = (buffer: Buffer, offset = 0): Heard => ({
-  host: readBytes(buffer, offset, 16),
-  at: buffer.readBigUInt64LE(offset + 16),
 });
