@@ -17,21 +17,33 @@ export interface Planner {
 
 export const planner = (context: Context, term: Term, health: Health): Planner => {
   const { mirror, shards, log } = context;
-  /** By table: what was looked at when nothing better was found. */
+  /**
+   * By table: what was looked at when there was nothing to do, or nothing better was found. There is a look for every
+   * endpoint that is created: it must not cost as much as there are tables and hosts.
+   */
   const fruitless = new Map<string, string>();
+  /** Counts how often the fleet has changed, as far as it matters to a look. */
+  let fleet = { number: 0, text: '' };
 
-  const plan = async (named: NamedTable, hosts: ReadonlyMap<string, FleetHost>): Promise<void> => {
+  const numberOf = (hosts: ReadonlyMap<string, FleetHost>): number => {
+    const text = [...hosts.values()]
+      .map((host) => [host.name, host.eligible, host.attached, host.gone].join())
+      .join(' ');
+    if (text !== fleet.text) fleet = { number: fleet.number + 1, text };
+    return fleet.number;
+  };
+
+  const plan = async (named: NamedTable, hosts: ReadonlyMap<string, FleetHost>, state: number): Promise<void> => {
     const { key, view, wish } = named;
     const present = shards.plans.get(key);
     const table = view.value;
+    const looked = `${view.revision} ${present?.revision} ${JSON.stringify(wish)} ${state}`;
+    if (fruitless.get(key) === looked) return;
     const why = reasonToPlan(table, present?.value, wish, hosts);
     if (why === undefined) {
-      fruitless.delete(key);
+      fruitless.set(key, looked);
       return;
     }
-    const usable = [...hosts.values()].map(({ name, eligible, attached }) => `${name}${eligible}${attached}`);
-    const looked = `${view.revision} ${present?.revision} ${JSON.stringify(wish)} ${usable.join(' ')}`;
-    if (fruitless.get(key) === looked) return;
     const job = jobFor(named, present, hosts);
     const made = makePlan({ table, plan: present?.value, wish, hosts, why, job });
     const operation = change(table, present, made);
@@ -61,10 +73,12 @@ export const planner = (context: Context, term: Term, health: Health): Planner =
   return {
     run: async () => {
       const hosts = fleetOf(context, health.dead);
+      const state = numberOf(hosts);
+      for (const key of fruitless.keys()) if (!mirror.tables.has(key)) fruitless.delete(key);
       for (const key of mirror.tables.keys()) {
         if (term.over.aborted) return;
         const named = namedTable(mirror, key);
-        if (named !== undefined) await plan(named, hosts);
+        if (named !== undefined) await plan(named, hosts, state);
       }
       for (const [key, { value, revision }] of shards.plans) {
         if (mirror.tables.has(key)) continue;
