@@ -26,6 +26,7 @@ import {
   establish,
   flowAt,
   livingFlow,
+  noteClient,
   pin,
   see,
   spreadOf,
@@ -273,6 +274,7 @@ const serveHere = (sent: Sent): Result => {
   const backend = choose(state, key);
   if ('told' in backend) return backend.told ? fail(sent, 'no_backend') : 'no_backend';
   if (!pin(state, key, backend, ifindex, now)) return 'no_backend';
+  noteClient(state, ifindex, now);
   isService(state, port.vni, to, now);
   return { verdict: 'told_service', action: 'redirect', packet };
 };

@@ -46,7 +46,7 @@ import {
   tunnelOf,
 } from './packet';
 import type { Run, Step } from './run';
-import { choose, flowAt, livingFlow, pin, pinBody, tcpFlags, undone } from './service';
+import { choose, flowAt, livingFlow, noteClient, pin, pinBody, tcpFlags, undone } from './service';
 import { about, type Config, type Endpoint, type Mapping, type State, type Tombstone } from './state';
 
 /** What passing on costs a packet without an option of the outer time to live. */
@@ -260,6 +260,7 @@ const learnPin = (arrived: Asked): Result => {
   if (typeof key === 'string') return key;
   // A flow that lives keeps its backend: only the path to the service had been forgotten.
   const lives = livingFlow(state, key, tcpFlags(packet, tunnel.inner + ETHERNET).opens, now);
+  if (!lives) noteClient(state, sender.ifindex, now);
   if (!lives && !pin(state, key, backend, sender.ifindex, now)) return 'no_backend';
   return again(arrived, sender);
 };

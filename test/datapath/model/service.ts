@@ -107,6 +107,13 @@ const backOf = (key: FlowKey, ends: Ends): FlowKey => ({
   protocol: key.protocol,
 });
 
+/** The endpoint at `ifindex` is a client of services now: its answers are looked at. */
+export const noteClient = (state: State, ifindex: number, now: number): void => {
+  const quota = state.quotas.get(ifindex);
+  if (quota) quota.pinned_at = now;
+  else state.quotas.set(ifindex, { pinned_at: now, flows: 0 });
+};
+
 /** Gives the flow its backend, there and back; false when no port of the client is free. */
 export const pin = (state: State, key: FlowKey, backend: Backend, ifindex: number, now: number): boolean => {
   let ends: Ends = {
@@ -137,9 +144,6 @@ export const pin = (state: State, key: FlowKey, backend: Backend, ifindex: numbe
     destination_port: key.source_port,
     ...fresh,
   });
-  const quota = state.quotas.get(ifindex);
-  if (quota) quota.pinned_at = now;
-  else state.quotas.set(ifindex, { pinned_at: now, flows: 0 });
   return true;
 };
 
