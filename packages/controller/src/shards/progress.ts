@@ -114,8 +114,11 @@ export const follow = async (
     if (context.closing.aborted) throw stopping();
     const { progress, ended } = read();
     const text = JSON.stringify(progress);
-    if (text !== told) call.write(progress);
-    told = text;
+    // Who does not read is told how things are when it does, not how they were.
+    if (text !== told && (ended || !call.writableNeedDrain)) {
+      call.write(progress);
+      told = text;
+    }
     if (ended) break;
     await context.mirror.changed.next(look_ms);
     await new Promise((resolve) => setTimeout(resolve, tell_ms));
