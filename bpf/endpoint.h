@@ -317,8 +317,8 @@ static __always_inline enum verdict send_known(struct __sk_buff *skb, const stru
 		/* The row was replaced by what this host knows itself. */
 		if (verdict == KNOWN)
 			return send_direct(skb, config, port, out);
-		/* A check that cannot be made takes nothing away. */
-		path->checked_at = out->now;
+		/* A check that cannot be made takes nothing away, and is tried again before long. */
+		path->checked_at = out->now - config->check_ns + config->retry_ns;
 	}
 	if (life != LIFE_ASK && !renewal_due(skb, config, known, out->now))
 		return send_direct(skb, config, port, out);

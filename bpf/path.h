@@ -73,13 +73,14 @@ __noinline int path_told(const struct config *config, const struct endpoint_key 
 	mac_copy(next->mac, answer->mac);
 	old = bpf_map_lookup_elem(&paths, about);
 	if (old && address_equal(&old->key.ip, &about->ip) && old->key.vni == about->vni) {
+		/* It answered, even if it knew less than this host. */
+		if (how & TOLD_BY_OWNER)
+			owner_answered(old, now);
 		if (old->generation > answer->generation && elapsed(old->told_at, now) < config->hard_lease_ns)
 			return VERDICT_STALE;
 		if (!(how & TOLD_CHECKED) && old->state == PATH_TOLD)
 			next->checked_at = old->checked_at;
-		if (how & TOLD_BY_OWNER) {
-			owner_answered(old, now);
-		} else {
+		if (!(how & TOLD_BY_OWNER)) {
 			next->asked = old->asked;
 			next->asks = old->asks;
 		}

@@ -324,8 +324,8 @@ const sendKnown = (sent: Sent, path: Path): Result => {
     if (typeof ask !== 'string') return sendVia(sent, ask);
     if (ask === 'unknown_address') return fail(sent, 'unreachable');
     if (ask === 'known') return sendDirect(sent, pathTo(state, path.vni, path.ip) as Path);
-    // A check that cannot be made takes nothing away.
-    path.checked_at = now;
+    // A check that cannot be made takes nothing away, and is tried again before long.
+    path.checked_at = now - config.check_ns + config.retry_ns;
   }
   if (life !== 'ask' && !isDue) return sendDirect(sent, path);
   path.asked_at = now;

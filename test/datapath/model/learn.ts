@@ -137,8 +137,9 @@ export const told = (
   now: number,
 ): VerdictWord | undefined => {
   const old = pathTo(state, vni, ip);
-  if (old && old.generation > answer.generation && elapsed(old.told_at, now) < config.hard_lease_ns) return 'stale';
+  // It answered, even if it knew less than this host.
   if (byOwner) ownerAnswered(state, old, now);
+  if (old && old.generation > answer.generation && elapsed(old.told_at, now) < config.hard_lease_ns) return 'stale';
   state.paths.set(
     about(vni, ip),
     newPath(vni, ip, now, {
