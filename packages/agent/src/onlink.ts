@@ -21,7 +21,7 @@ export const onlinkPrefix = async (
 };
 
 const ones = (mask: Address): number =>
-  mask.reduce((sum, byte) => sum + [...byte.toString(2)].filter((bit) => bit === '1').length, 0);
+  mask.reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0);
 
 /** Has the whole prefix one route, on this interface and without a gateway, and no part of it another? */
 export const areNeighbours = ({ network, mask }: Onlink, ifindex: number, routes: readonly ListedRoute[]): boolean => {
