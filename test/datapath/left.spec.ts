@@ -77,9 +77,7 @@ const left: Case[] = [
         inner: frame('b'),
       }),
     after: (datapath) =>
-      expect(
-        datapath.get('notices', { asker: hostAddress('h1'), about: { vni, ip: addressOf('b') } } as never),
-      ).toBeDefined(),
+      expect(datapath.get('notices', { asker: hostAddress('h1'), about: { vni, ip: addressOf('b') } })).toBeDefined(),
   },
   {
     name: 'it moved on and on: there is an end',

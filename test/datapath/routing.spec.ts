@@ -46,7 +46,7 @@ const divider = (self: HostName, dividers: HostName[] = ['h3'], attached = true)
 ];
 
 const bytes = Buffer.from('bytes that cross a gateway');
-const datagram = (to: EndpointName | string, ttl = 64, payload: Buffer = bytes): Buffer =>
+const datagram = (to: string, ttl = 64, payload: Buffer = bytes): Buffer =>
   ip({
     from: addresses.a,
     to: addresses[to as EndpointName] ?? to,
@@ -55,8 +55,7 @@ const datagram = (to: EndpointName | string, ttl = 64, payload: Buffer = bytes):
     payload: udp(1000, 2000, payload),
   });
 /** As `a` sends it, to its gateway. */
-const sent = (to: EndpointName | string, ttl = 64): Buffer =>
-  ethernet(macOf('a'), gatewayMac, ethertype.ip4, datagram(to, ttl));
+const sent = (to: string, ttl = 64): Buffer => ethernet(macOf('a'), gatewayMac, ethertype.ip4, datagram(to, ttl));
 /** As it is on the way, one hop later, and as `to` gets it. */
 const routed = (to: EndpointName, mac: string, ttl = 63): Buffer =>
   ethernet(gatewayMac, mac, ethertype.ip4, datagram(to, ttl));
