@@ -296,18 +296,21 @@ const excuses: readonly { readonly condition: RegExp; readonly reason: string }[
   },
   {
     reason: 'a test run has no VLAN tags beside the packet, no segments, no second tunnel and no packet in parts',
-    condition: /vlan_present: true|EALREADY: true|gso_size: false|view.end - view.data < bytes: true/,
+    condition: /vlan_present: true|EALREADY: |gso_size: false|view.end - view.data < bytes: true/,
   },
 ];
 
-const excuseOf = (mark: Mark, missed: readonly Mark[]): string | undefined => {
-  const find = (what: string): string | undefined => excuses.find(({ condition }) => condition.test(what))?.reason;
-  if (mark.kind === 'branch') return find(mark.what);
-  // A statement, when the condition right before it is excused.
-  const before = missed.findLast(
-    ({ kind, file, line }) => kind === 'branch' && file === mark.file && line < mark.line && line >= mark.line - 2,
-  );
-  return before && find(before.what);
+/** Of the mark, or of the condition a few lines before it, from which nothing that was reached parts it. */
+const excuseOf = (mark: Mark, marks: readonly Mark[], seen: Buffer): string | undefined => {
+  const near = marks.filter(({ file, line }) => file === mark.file && line <= mark.line && line >= mark.line - 10);
+  for (const one of near.toReversed()) {
+    const isBefore = one.line < mark.line || one === mark;
+    if (isBefore && seen[one.at]) return undefined;
+    const excuse =
+      isBefore && one.kind === 'branch' ? excuses.find(({ condition }) => condition.test(one.what)) : undefined;
+    if (excuse) return excuse.reason;
+  }
+  return undefined;
 };
 
 export interface Coverage {
@@ -325,6 +328,6 @@ export const coverageOf = (marks: readonly Mark[], seen: Buffer): Coverage => {
   return {
     statements: of('statement'),
     branches: of('branch'),
-    missed: missed.map((mark) => ({ ...mark, excuse: excuseOf(mark, missed) })),
+    missed: missed.map((mark) => ({ ...mark, excuse: excuseOf(mark, marks, seen) })),
   };
 };

@@ -114,6 +114,8 @@ interface Scene {
   readonly services: readonly Someone[];
   /** Those that the rows know. */
   readonly flows: KnownFlow[];
+  /** Addresses with a tombstone. */
+  readonly left: Uint8Array[];
   readonly random: Random;
   readonly now: bigint;
   readonly self: Uint8Array;
@@ -166,7 +168,7 @@ export const worldOf = (seed: number, index: number, now: bigint): World => {
     return { ...one, ifindex, mac: macOf(one.ip), mtu: random.pick([1386, 1386, 1386, 68, 3000]), other };
   });
   const services = random.once(2) ? [] : [0, 1].map(() => random.pick(ours));
-  const scene: Scene = { random, now, self, vni, config, people, ports, services, flows: [] };
+  const scene: Scene = { random, now, self, vni, config, people, ports, services, flows: [], left: [] };
   return {
     made_at: now,
     entries: entriesOf(scene),
@@ -323,7 +325,9 @@ const entriesOf = (scene: Scene): Entry[] => {
         });
     }
     if (random.once(scene.services.includes(one) ? 1.5 : 3)) entries.push(pathEntry(scene, one, owner));
-    if (random.once(10))
+    const isLeft = random.once(10);
+    if (isLeft) scene.left.push(one.ip);
+    if (isLeft)
       entries.push({
         map: 'tombstones',
         key,
@@ -450,6 +454,7 @@ const underlayShot = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => {
   if (random.once(60)) return { packet: cutInOptions(scene) };
   if (scene.flows.length === 0 || !random.once(3)) return underlayPacket(scene);
   const flow = random.pick(scene.flows);
+  if (random.once(4)) return aboutFlow(scene, flow);
   const inner = ethernet(
     random.bytes(6),
     macOf(flow.backend),
@@ -459,6 +464,20 @@ const underlayShot = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => {
   const from = random.pick(hosts.slice(1));
   const options = random.once(3) ? pathOption(scene, from, false) : Buffer.alloc(0);
   return { packet: tunnelPacket(random, { from, to: self, vni: flow.client.vni, options, inner }) };
+};
+
+/** The flow's own packet with a question about the service, or with the answer which backend it has. */
+const aboutFlow = (scene: Scene, flow: KnownFlow): { packet: Buffer; cookie: CookieAt } => {
+  const { random, self } = scene;
+  const from = random.pick(hosts.slice(1));
+  const inner = ethernet(gatewayMac, macOf(flow.client.ip), 0x0800, flowPacket(random, flow, 'there'));
+  const options = pathOption(scene, from, false);
+  if (options.length === 44 && random.once(2)) {
+    options.writeUInt8(5, 4);
+    pinInto(scene, options.subarray(4));
+  }
+  const packet = tunnelPacket(random, { from, to: self, vni: flow.client.vni, options, inner });
+  return { packet, cookie: { offset: 66, vni: flow.client.vni, ip: latin(flow.service), ago: 0 } };
 };
 
 /** Mostly as it is; else bits turned, cut, or made longer. */
@@ -526,7 +545,8 @@ const tenantFrame = (scene: Scene, from: Scene['ports'][number]): Buffer => {
   const flow = random.once(3)
     ? scene.flows.find((one) => one.client.ifindex === from.ifindex && random.once(2))
     : undefined;
-  if (flow) return ethernet(gatewayMac, from.mac, 0x0800, flowPacket(random, flow, 'there'));
+  if (flow)
+    return ethernet(gatewayMac, from.mac, 0x0800, flowPacket(random, flow, random.once(8) ? 'complaint' : 'there'));
   const sourceMac = random.once(30) ? random.bytes(6) : from.mac;
   const six = isIp4(from.ip) ? from.other : from;
   if (six && (isIp4(from.ip) ? random.once(2) : !random.once(4)))
@@ -644,7 +664,7 @@ const arpOf = (random: Random, mac: Uint8Array, sender: Uint8Array, to: Uint8Arr
 const somePorts = [...clientPorts, ...servicePorts, backendPort];
 
 /** A packet of a flow: as its client sends it, as the backend answers, or an error about it. */
-const flowPacket = (random: Random, flow: KnownFlow, way: 'there' | 'back' | 'error'): Buffer => {
+const flowPacket = (random: Random, flow: KnownFlow, way: 'there' | 'back' | 'error' | 'complaint'): Buffer => {
   const { client, service, backend, seenAs, client_port, service_port, protocol } = flow;
   if (way === 'error') {
     const payload = Buffer.alloc(64);
@@ -652,6 +672,15 @@ const flowPacket = (random: Random, flow: KnownFlow, way: 'there' | 'back' | 'er
     if (!random.once(8)) payload.writeUInt8(protocol, 17);
     payload.writeUInt16BE(client_port, 28);
     return ip4Packet(random.once(4) ? service : backend, client.ip, 1, payload);
+  }
+  if (way === 'complaint') {
+    // The client's own error, about an answer.
+    const payload = Buffer.alloc(64);
+    icmpErrorInto(random, payload, client.ip, service);
+    payload.writeUInt8(protocol, 17);
+    payload.writeUInt16BE(service_port, 28);
+    payload.writeUInt16BE(client_port, 30);
+    return ip4Packet(client.ip, service, 1, payload);
   }
   const payload = Buffer.alloc(random.pick([4, 8, 18, 20, 64, 64, 64]));
   const [from, to] = way === 'there' ? [client.ip, service] : [backend, seenAs];
@@ -783,6 +812,7 @@ const underlayPacket = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => 
   const members = scene.people.filter((one) => one.vni === scene.vni);
   const someone = scene.services.length > 0 && random.once(2) ? random.pick(scene.services) : random.pick(members);
   const remote = someone.ip;
+  const gone = scene.left.length > 0 && random.once(5) ? random.pick(scene.left) : undefined;
   const here = scene.ports.filter((port) => port.vni === vni);
   const family = here
     .flatMap((port) => [port.ip, ...(port.other ? [port.other.ip] : [])])
@@ -794,7 +824,10 @@ const underlayPacket = (scene: Scene): { packet: Buffer; cookie?: CookieAt } => 
   const [source, destination] =
     answering && kind >= 4
       ? [local, remote]
-      : [remote, answering || random.once(2) ? local : random.once(2) ? target(scene) : random.pick(members).ip];
+      : [
+          remote,
+          answering || random.once(2) ? local : (gone ?? (random.once(2) ? target(scene) : random.pick(members).ip)),
+        ];
   const inner =
     kind < 4
       ? innerRequest(random, source, destination, answering)
