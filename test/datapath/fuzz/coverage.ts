@@ -300,17 +300,14 @@ const excuses: readonly { readonly condition: RegExp; readonly reason: string }[
   },
 ];
 
-/** Of the mark, or of the condition a few lines before it, from which nothing that was reached parts it. */
-const excuseOf = (mark: Mark, marks: readonly Mark[], seen: Buffer): string | undefined => {
-  const near = marks.filter(({ file, line }) => file === mark.file && line <= mark.line && line >= mark.line - 10);
-  for (const one of near.toReversed()) {
-    const isBefore = one.line < mark.line || one === mark;
-    if (isBefore && seen[one.at]) return undefined;
-    const excuse =
-      isBefore && one.kind === 'branch' ? excuses.find(({ condition }) => condition.test(one.what)) : undefined;
-    if (excuse) return excuse.reason;
-  }
-  return undefined;
+/** Of a condition; of a statement, the one of the missed condition right before it. */
+const excuseOf = (mark: Mark, missed: readonly Mark[]): string | undefined => {
+  const find = (what: string): string | undefined => excuses.find(({ condition }) => condition.test(what))?.reason;
+  if (mark.kind === 'branch') return find(mark.what);
+  const before = missed.findLast(
+    ({ kind, file, line }) => kind === 'branch' && file === mark.file && line < mark.line && line >= mark.line - 2,
+  );
+  return before && find(before.what);
 };
 
 export interface Coverage {
@@ -328,6 +325,6 @@ export const coverageOf = (marks: readonly Mark[], seen: Buffer): Coverage => {
   return {
     statements: of('statement'),
     branches: of('branch'),
-    missed: missed.map((mark) => ({ ...mark, excuse: excuseOf(mark, marks, seen) })),
+    missed: missed.map((mark) => ({ ...mark, excuse: excuseOf(mark, missed) })),
   };
 };

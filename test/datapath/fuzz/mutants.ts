@@ -49,7 +49,7 @@ const mutants: readonly Mutant[] = [
   mutant('packet.h', 'frame->hops != 255', 'frame->hops < 254'),
   mutant('nic.h', '!attachment->until', 'attachment->until'),
   mutant('arp.h', 'NEIGHBOUR_SOLICITED | NEIGHBOUR_OVERRIDE', 'NEIGHBOUR_SOLICITED'),
-  mutant('flow.h', '#define FLOW_RETRY_NS (900 * MS)', '#define FLOW_RETRY_NS (910 * MS)'),
+  mutant('flow.h', '#define FLOW_RETRY_NS (900 * MS)', '#define FLOW_RETRY_NS (1000 * MS)'),
   mutant('flow.h', '__sync_fetch_and_add(&quota->flows, 1)', '__sync_fetch_and_add(&quota->flows, 2)'),
   mutant('flow.h', 'flow->state == FLOW_CLOSING ||', ''),
   mutant('service.h', 'port->affinity == AFFINITY_CLIENT_IP', 'port->affinity != AFFINITY_CLIENT_IP'),
