@@ -218,11 +218,11 @@ describe('24: forged on the underlay', () => {
       () => ({ vni: foreign.vni, options: path({ op: op.tell }), inner: dataTo(b, a) }),
       { 'nic/forged_cookie': 1 },
     ],
-    ['data for an address that is on another host', () => ({ inner: dataTo(b, a) }), { 'nic/not_here': 1 }],
+    ['data for an address that is on another host', () => ({ inner: dataTo(b, a) }), { 'nic/answered_gone': 1 }],
     [
       'data in a VNI whose endpoint of that address is elsewhere',
       () => ({ to: 'h3', inner: dataTo(a, b) }),
-      { 'nic/not_here': 1 },
+      { 'nic/answered_gone': 1 },
     ],
     [
       'ASK that wants its answer sent to somebody else',
@@ -237,7 +237,7 @@ describe('24: forged on the underlay', () => {
     [
       'ASK about a subnet that the host knows nothing of',
       () => ({ options: path({ op: op.ask, host: '192.168.240.12', subnet: 99 }), inner: dataTo(b, a) }),
-      { 'nic/not_holder': 1 },
+      { 'nic/answered_gone': 1 },
     ],
     [
       'an operation that does not exist',
@@ -362,7 +362,7 @@ describe('25: odd packets of a tenant', () => {
     [
       'IPv6, LLDP, a length instead of a type',
       () => [0x86dd, 0x88cc, 0x0040].map((type) => ethernet(b.mac, a.mac, type, Buffer.alloc(64))),
-      { 'endpoint/ethertype': 3 },
+      { 'endpoint/malformed': 1, 'endpoint/ethertype': 2 },
     ],
     ['another IP version', () => [plain({ version: 5 }), plain({ version: 6 })], { 'endpoint/malformed': 2 }],
     ['a header too short for itself', () => [plain({ ihl: 4 }), plain({ ihl: 0 })], { 'endpoint/malformed': 2 }],
@@ -381,7 +381,11 @@ describe('25: odd packets of a tenant', () => {
     ['broadcast', () => [to('255.255.255.255'), to('10.0.1.255')], { 'endpoint/broadcast': 2 }],
     ['to itself', () => [to(a.ip)], { 'endpoint/to_self': 1 }],
     ['to the gateway, and no ping', () => [to('10.0.1.1')], { 'endpoint/to_gateway': 1 }],
-    ['outside the subnet', () => [to('10.0.9.1'), to('192.0.2.1'), to('127.0.0.1')], { 'endpoint/no_route': 3 }],
+    [
+      'outside every subnet, which its host, a divider, knows',
+      () => [to('10.0.9.1'), to('192.0.2.1'), to('127.0.0.1')],
+      { 'endpoint/unreachable': 3 },
+    ],
   ];
   test.for(cases)('%s', async ([, frames, expected]) => {
     const target = await capture(cluster, { endpoint: b }, 'eth0');
