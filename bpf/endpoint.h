@@ -318,7 +318,9 @@ static __always_inline enum verdict send_known(struct __sk_buff *skb, const stru
 		if (verdict == KNOWN)
 			return send_direct(skb, config, port, out);
 		/* A check that cannot be made takes nothing away, and is tried again before long. */
-		path->checked_at = out->now - config->check_ns + config->retry_ns;
+		path->checked_at = out->now;
+		if (life != LIFE_SILENT)
+			path->checked_at -= config->check_ns - config->retry_ns;
 	}
 	if (life != LIFE_ASK && !renewal_due(skb, config, known, out->now))
 		return send_direct(skb, config, port, out);

@@ -481,7 +481,8 @@ static __always_inline enum verdict nic_packet(struct incoming *in)
 	case OP_TELL:
 	case OP_NONE:
 		/* An error about a packet that was translated when it left is one about what its endpoint sent. */
-		return undo_error(in->skb, in->sender, in->tunnel.vni, told(in, option));
+		verdict = told(in, option);
+		return undo_error(in->skb, in->sender, in->tunnel.vni, verdict);
 	case OP_PIN:
 		return pinned(in, option);
 	case OP_GONE:

@@ -586,6 +586,27 @@ const returning: Case[] = [
     expected: () => fromB(errorAbout(there, vip)),
   },
   {
+    name: 'no bouncer knows the backend: the client is told of the service',
+    rows: () => [...h1(), client(), ...pair(17), pathRow({ about: 'b', state: 0, told_ms_ago: 5, asks: 1 })],
+    packet: () =>
+      between('h3', 'h1', {
+        options: path({ op: op.none, subnet, epoch: 3, cookie: cookie(vni, addresses.b, now_ns()), host: hosts.h1 }),
+        inner: frame(udpOf(translated), macOf('a'), macOf('b')),
+      }),
+    verdict: 'unreachable',
+    action: 'redirect',
+    after: (datapath) => expect(datapath.get('young_flows', flowKey(there))).toMatchObject({ seen_at: 0n }),
+    expected: () => {
+      const quoted = udpOf(translated);
+      const said = Buffer.from(udpOf(there).subarray(0, 28));
+      // The quoted checksum is the translated datagram's: nobody looks at it.
+      said.set(quoted.subarray(26, 28), 26);
+      const whole = Buffer.concat([said, quoted.subarray(28, 40)]);
+      const error = ip({ from: gateway, to: addresses.a, protocol: 1, payload: icmpError(3, 1, 0, whole) });
+      return Buffer.concat([frame(error, gatewayMac, macOf('a')), quoted.subarray(40)]);
+    },
+  },
+  {
     name: 'what is of no flow stays as it is',
     rows: () => [...h1(), client(), ...pair(17)],
     packet: () => between('h2', 'h1', { inner: fromB(udpOf({ ...reply, fromPort: 9 })) }),

@@ -325,7 +325,7 @@ const sendKnown = (sent: Sent, path: Path): Result => {
     if (ask === 'unknown_address') return fail(sent, 'unreachable');
     if (ask === 'known') return sendDirect(sent, pathTo(state, path.vni, path.ip) as Path);
     // A check that cannot be made takes nothing away, and is tried again before long.
-    path.checked_at = now - config.check_ns + config.retry_ns;
+    path.checked_at = life === 'silent' ? now : now - config.check_ns + config.retry_ns;
   }
   if (life !== 'ask' && !isDue) return sendDirect(sent, path);
   path.asked_at = now;
